@@ -1,0 +1,356 @@
+// Package event moves bytes: event loops on epoll, one goroutine and one thread each, and the connections, listeners and timers they own.
+//
+// A [Loop] owns its sockets outright and runs to completion: it waits for events, lets the handlers of the connections do all that can be done
+// without waiting, and waits again. There is no lock and no channel on that path. Other goroutines reach a loop by [Loop.Post] alone; every
+// other method of the package may be called on the loop's own goroutine only, or before it runs.
+//
+// One turn of the loop:
+//
+//	wait ──► dispatch ──► runReady ──► runPosted ──► runTimers ──┐
+//	  ▲        events       put off      from          the       │
+//	  │        of epoll     or brought   other         wheel     │
+//	  │                     about        goroutines              │
+//	  └──────────────────────────────────────────────────────────┘
+//
+// What handlers write is sent at the end of the step in which it was written.
+package event
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options are the settings of a loop. The zero value is ready for use.
+type Options struct {
+	CPU     int          // the thread is pinned to CPU-1; 0 = not pinned
+	Logger  *slog.Logger // for panics; nil = the default logger
+	OnPanic func()       // called after a panic in a handler was survived, to count it
+	Now     func() int64 // nanoseconds of a monotonic clock; nil = the runtime's. For tests
+}
+
+// source is what a slot of the loop holds: a connection, a listener or the mailbox.
+type source interface {
+	event(events uint32)
+}
+
+// failer is a source that can be given up after its handler has panicked.
+type failer interface {
+	fail(err error)
+}
+
+type slot struct {
+	gen    uint32
+	source source
+}
+
+// Loop is one event loop. Make it with [NewLoop].
+type Loop struct {
+	opts   Options
+	poller *poller
+	mail   *mailbox
+	wheel  wheel
+	now    int64 // loop time of this turn, in nanoseconds
+
+	// Registrations.
+	slots []slot
+	free  []uint32
+	conns int
+
+	// Work of this turn.
+	pending int     // events that epoll reported
+	cursor  int     // the next of them
+	ready   []*Conn // connections with work that was put off
+	working []*Conn // the part of ready that is being worked on
+	dirty   []*Conn // connections with bytes to flush
+	letters *letter // posted functions that are being run
+	current source  // whose handler is running
+	stopped bool    // Run returns after this turn
+
+	// Memory shared by the connections.
+	buffers buffers
+	nodes   [iovMax][]byte
+	iov     [iovMax]unix.Iovec
+}
+
+// NewLoop returns a loop that is ready to listen and dial, and to Run.
+func NewLoop(opts Options) (*Loop, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Now == nil {
+		start := time.Now()
+		opts.Now = func() int64 { return int64(time.Since(start)) + int64(time.Second) }
+	}
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMailbox()
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	l := &Loop{opts: opts, poller: p, mail: m}
+	l.now = opts.Now()
+	l.wheel.current = l.now / tick
+	if _, err := l.register(m.fd, unix.EPOLLIN|1<<31, (*mailSource)(m)); err != nil {
+		l.giveUp()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Run works until Stop and returns nil, or until epoll fails. It keeps the goroutine on one thread for good. Connections and listeners that are
+// still there at the end are closed without a word to their handlers.
+func (l *Loop) Run() error {
+	runtime.LockOSThread()
+	defer l.closeAll()
+	if l.opts.CPU > 0 {
+		if err := pin(l.opts.CPU - 1); err != nil {
+			return err
+		}
+	}
+	steps := [...]func(){l.dispatch, l.runReady, l.runPosted, l.runTimers}
+	for !l.stopped {
+		if err := l.wait(); err != nil {
+			return err
+		}
+		l.now = l.opts.Now()
+		for _, step := range steps {
+			l.step(step)
+		}
+	}
+	return nil
+}
+
+// wait gathers events. It looks before it sleeps, and sleeps only when no work is left over.
+func (l *Loop) wait() (err error) {
+	l.cursor = 0
+	l.pending = l.poller.poll()
+	if l.pending > 0 || len(l.ready) > 0 || !l.mail.lieDown() {
+		return nil
+	}
+	ms := -1
+	if ns := l.wheel.sleep(l.opts.Now()); ns >= 0 {
+		ms = int((ns + int64(time.Millisecond) - 1) / int64(time.Millisecond))
+	}
+	l.pending, err = l.poller.wait(ms)
+	l.mail.getUp()
+	return err
+}
+
+// dispatch hands each event to its source, unless that has gone meanwhile.
+func (l *Loop) dispatch() {
+	for l.cursor < l.pending {
+		events, t := l.poller.event(l.cursor)
+		l.cursor++
+		if s := &l.slots[t.index]; s.gen == t.gen && s.source != nil {
+			l.current = s.source
+			s.source.event(events)
+			l.flush()
+		}
+	}
+}
+
+// runReady gives every connection that has work left its share. What they put off again waits for the next turn.
+func (l *Loop) runReady() {
+	if len(l.working) == 0 {
+		l.working, l.ready = l.ready, l.working
+	}
+	for len(l.working) > 0 {
+		last := len(l.working) - 1
+		c := l.working[last]
+		l.working[last] = nil
+		l.working = l.working[:last]
+		c.onReady = false
+		if c.closed {
+			continue
+		}
+		l.current = c
+		c.proceed()
+		l.flush()
+	}
+}
+
+// runPosted runs what other goroutines have posted.
+func (l *Loop) runPosted() {
+	if l.letters == nil {
+		l.letters = l.mail.take()
+	}
+	for l.letters != nil {
+		letter := l.letters
+		l.letters = letter.next
+		letter.run()
+		l.flush()
+	}
+}
+
+// runTimers calls the timers that are due.
+func (l *Loop) runTimers() {
+	l.wheel.advance(l.now)
+	l.flush()
+}
+
+// flush sends what was written since the last time.
+func (l *Loop) flush() {
+	for i := 0; i < len(l.dirty); i++ {
+		c := l.dirty[i]
+		l.dirty[i] = nil
+		c.dirty = false
+		if !c.closed {
+			c.flush()
+		}
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// step runs one step of the turn to its end, whatever the handlers do: one that panics loses its connection, and the step goes on behind it.
+func (l *Loop) step(f func()) {
+	for !l.survive(f) {
+	}
+	l.current = nil
+}
+
+// survive runs f and reports whether it returned. The cost of the recovery is paid once a step, not once an event.
+func (l *Loop) survive(f func()) (returned bool) {
+	defer func() {
+		if returned {
+			return
+		}
+		p := recover()
+		l.opts.Logger.Error("BUG: a handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		if l.opts.OnPanic != nil {
+			l.opts.OnPanic()
+		}
+		culprit := l.current
+		l.current = nil
+		if c, ok := culprit.(failer); ok {
+			// Its handler may be in no state to be called: then it is closed without a word.
+			defer func() {
+				if recover() != nil {
+					if c, ok := culprit.(*Conn); ok {
+						c.Close()
+					}
+				}
+			}()
+			c.fail(fmt.Errorf("event: handler panicked: %v", p))
+		}
+	}()
+	f()
+	return true
+}
+
+// Post runs f on the loop, soon. Any goroutine may call it. After Stop, f may never run.
+func (l *Loop) Post(f func()) { l.mail.put(f) }
+
+// Stop makes Run return after the current turn. Any goroutine may call it, more than once.
+func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
+
+// Now returns the loop's time: nanoseconds of a monotonic clock, read once a turn.
+func (l *Loop) Now() int64 { return l.now }
+
+// Conns returns the number of open connections, both accepted and dialed.
+func (l *Loop) Conns() int { return l.conns }
+
+// SetTimer makes t expire after d; a timer that is running is set anew.
+func (l *Loop) SetTimer(t *Timer, d time.Duration) { l.wheel.set(t, l.now+int64(d)) }
+
+// StopTimer keeps t from expiring. It may stay linked into the wheel: see [Timer].
+func (l *Loop) StopTimer(t *Timer) { t.deadline = 0 }
+
+// DropTimer stops t and takes it out of the wheel, so that what it is embedded in can be given up.
+func (l *Loop) DropTimer(t *Timer) {
+	t.deadline = 0
+	l.wheel.unlink(t)
+}
+
+// Borrow returns a buffer of at least n bytes; its contents are arbitrary. Give it back with Return.
+func (l *Loop) Borrow(n int) []byte { return l.buffers.get(n) }
+
+// Return takes a borrowed buffer back, at its full capacity. nil is fine.
+func (l *Loop) Return(b []byte) { l.buffers.put(b) }
+
+func (l *Loop) markReady(c *Conn) {
+	if !c.onReady {
+		c.onReady = true
+		l.ready = append(l.ready, c)
+	}
+}
+
+// register gives s a slot and tells epoll of its descriptor.
+func (l *Loop) register(fd int, events uint32, s source) (token, error) {
+	if len(l.free) == 0 {
+		l.slots = append(l.slots, slot{})
+		l.free = append(l.free, uint32(len(l.slots)-1))
+	}
+	i := l.free[len(l.free)-1]
+	l.free = l.free[:len(l.free)-1]
+	l.slots[i].source = s
+	t := token{index: i, gen: l.slots[i].gen}
+	if err := l.poller.add(fd, events, t); err != nil {
+		l.release(t)
+		return token{}, err
+	}
+	return t, nil
+}
+
+// release frees a slot. Its generation moves on, so that events already reported for it find nobody.
+func (l *Loop) release(t token) {
+	l.slots[t.index].source = nil
+	l.slots[t.index].gen++
+	l.free = append(l.free, t.index)
+}
+
+// closeAll gives back what the kernel has lent.
+func (l *Loop) closeAll() {
+	for i := range l.slots {
+		switch s := l.slots[i].source.(type) {
+		case *Conn:
+			s.Close()
+		case *Listener:
+			s.Close()
+		}
+	}
+	l.giveUp()
+}
+
+// giveUp closes the loop's own descriptors.
+func (l *Loop) giveUp() {
+	l.mail.close()
+	l.poller.close()
+}
+
+// mailSource is the mailbox as epoll sees it; the letters themselves are taken in runPosted.
+type mailSource mailbox
+
+func (m *mailSource) event(uint32) { (*mailbox)(m).drain() }
+
+// CPUs returns the CPUs that the process may run on.
+func CPUs() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("event: sched_getaffinity: %w", err)
+	}
+	cpus := make([]int, 0, set.Count())
+	for cpu := range len(set) * 64 {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus, nil
+}
+
+// pin keeps the calling thread on one CPU.
+func pin(cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("event: pin to CPU %d: %w", cpu, err)
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package event
+
+import (
+	"fmt"
+
+	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	outSize = 16 << 10 // what is gathered into one write: a head and a small body
+	iovMax  = 16       // nodes of the queue for one writev
+)
+
+// Buffer returns what has been written in this turn and not yet sent, to be appended to and given back with Commit before anything else is
+// called. It has room for a head without growing.
+func (c *Conn) Buffer() []byte {
+	if c.out == nil {
+		c.out = c.loop.buffers.get(outSize)[:0]
+	}
+	return c.out
+}
+
+// Commit takes back what Buffer gave, with more appended. It is sent at the end of the current step of the turn.
+func (c *Conn) Commit(b []byte) {
+	if c.closed {
+		c.out = nil
+		c.loop.buffers.put(b)
+		return
+	}
+	c.out = b
+	c.markDirty()
+}
+
+// Write sends p after what was written before. p may be used again once Write has returned: what the kernel does not take at once is copied.
+// It never blocks and never fails; the handler's Closed tells when the connection is broken.
+func (c *Conn) Write(p []byte) {
+	if c.closed || c.broken != nil || len(p) == 0 {
+		return
+	}
+	if len(c.out)+len(p) <= outSize {
+		c.out = append(c.Buffer(), p...)
+		c.markDirty()
+		return
+	}
+	c.push()
+	if c.queue == nil && !c.full && c.broken == nil {
+		p = p[c.send(p):]
+	}
+	c.enqueue(p)
+}
+
+// Queued returns the number of bytes that wait to be sent.
+func (c *Conn) Queued() int {
+	n := len(c.out)
+	if c.queue != nil {
+		n += c.queue.Len()
+	}
+	return n
+}
+
+// Sent returns the number of bytes that the kernel has taken so far.
+func (c *Conn) Sent() uint64 { return c.sent }
+
+// Delivered returns the number of bytes that the peer has acknowledged so far. It asks the kernel, which may hold megabytes for a slow peer: Sent can rest
+// for many seconds while they pass.
+func (c *Conn) Delivered() uint64 {
+	if c.closed {
+		return c.sent
+	}
+	waiting, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
+	if err != nil {
+		return c.sent
+	}
+	return c.sent - min(uint64(waiting), c.sent)
+}
+
+// Congested reports whether so much waits to be sent that its source must pause. Once it has said yes, Drained follows when the queue has run
+// low, unless the connection closes before.
+func (c *Conn) Congested() bool {
+	if !c.congested && c.Queued() > highWater {
+		c.push()
+		c.congested = c.Queued() > highWater
+	}
+	return c.congested
+}
+
+// Shutdown ends our side once everything is sent; the peer may still send.
+func (c *Conn) Shutdown() { c.finishWith(finishShutdown) }
+
+// CloseWhenSent closes the connection once everything is sent. The handler hears nothing more but Closed, with a nil error then.
+func (c *Conn) CloseWhenSent() {
+	c.paused = true
+	c.finishWith(finishClose)
+}
+
+func (c *Conn) finishWith(f finish) {
+	if c.closed {
+		return
+	}
+	c.finish = max(c.finish, f)
+	c.markDirty()
+	if c.broken != nil {
+		c.loop.markReady(c)
+	}
+}
+
+func (c *Conn) markDirty() {
+	if !c.dirty {
+		c.dirty = true
+		c.loop.dirty = append(c.loop.dirty, c)
+	}
+}
+
+// flush pushes, and carries out what was to follow. It may close the connection, so it is for the end of a step and not for within one.
+func (c *Conn) flush() {
+	c.push()
+	if c.finish != finishNothing && c.queue == nil && !c.connecting && c.broken == nil {
+		c.finishNow()
+	}
+}
+
+// push hands what was gathered to the kernel, or to the queue when that is not empty.
+func (c *Conn) push() {
+	if len(c.out) > 0 && c.broken == nil {
+		n := 0
+		if c.queue == nil && !c.full {
+			n = c.send(c.out)
+		}
+		c.enqueue(c.out[n:])
+	}
+	if c.out != nil {
+		c.loop.buffers.put(c.out)
+		c.out = nil
+	}
+}
+
+// send makes one write call and returns how much the kernel took.
+func (c *Conn) send(p []byte) int {
+	for {
+		n, errno := sysWrite(c.fd, p)
+		switch errno {
+		case 0:
+			c.sent += uint64(n)
+			c.full = n < len(p)
+			return n
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			c.full = true
+			return 0
+		}
+		c.breakWith(errno)
+		return len(p)
+	}
+}
+
+// breakWith notes that nothing more can be written. The peer may have answered before it closed, so what it sent is read first.
+func (c *Conn) breakWith(errno unix.Errno) {
+	c.broken = fmt.Errorf("event: write: %w", errno)
+	c.shut = true
+	if c.queue != nil {
+		_ = c.queue.Close()
+		c.queue = nil
+	}
+	c.more = !c.eof
+	if c.congested {
+		c.congested, c.congestMarked = false, true
+	}
+	c.loop.markReady(c)
+}
+
+// enqueue copies p to the end of the queue.
+func (c *Conn) enqueue(p []byte) {
+	if len(p) == 0 || c.broken != nil {
+		return
+	}
+	if c.queue == nil {
+		c.queue = netpoll.NewLinkBuffer(len(p))
+	}
+	// Malloc and Flush fail only for sizes below zero.
+	space, _ := c.queue.Malloc(len(p))
+	copy(space, p)
+	_ = c.queue.Flush()
+}
+
+// drainQueue sends what is queued, as far as the kernel takes it.
+func (c *Conn) drainQueue() {
+	for c.queue != nil && !c.full && c.broken == nil {
+		nodes := c.queue.GetBytes(c.loop.nodes[:])
+		iov, total := c.loop.iov[:0], 0
+		for _, node := range nodes {
+			if len(node) > 0 {
+				v := unix.Iovec{Base: &node[0]}
+				v.SetLen(len(node))
+				iov, total = append(iov, v), total+len(node)
+			}
+		}
+		n, errno := sysWritev(c.fd, iov)
+		switch {
+		case errno == unix.EINTR:
+			continue
+		case errno == unix.EAGAIN:
+			c.full = true
+		case errno != 0:
+			c.breakWith(errno)
+		default:
+			c.sent += uint64(n)
+			c.full = n < total
+			c.dropQueued(n)
+		}
+	}
+	c.flush()
+	if c.congested && c.Queued() <= lowWater {
+		c.congested, c.congestMarked = false, true
+		c.loop.markReady(c)
+	}
+}
+
+// dropQueued takes n bytes off the queue and gives it up when it is empty.
+func (c *Conn) dropQueued(n int) {
+	_ = c.queue.Skip(n) // never more than there is
+	_ = c.queue.Release()
+	if c.queue.Len() == 0 {
+		_ = c.queue.Close()
+		c.queue = nil
+	}
+}
+
+// finishNow carries out what was asked for once everything is sent.
+func (c *Conn) finishNow() {
+	switch c.finish {
+	case finishShutdown:
+		_ = unix.Shutdown(c.fd, unix.SHUT_WR) // fails only where the connection is gone already
+	case finishClose:
+		c.fail(nil)
+	}
+	c.finish = finishNothing
+}
