@@ -1,0 +1,83 @@
+package upstream
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// budget keeps retries from turning an outage into a flood: of the requests of about the last ten seconds, at most a percentage may be sent
+// once more, and some a second in any case, so that a service with little traffic has retries too.
+//
+// The share is kept by each worker for itself: requests are many, and a count that all workers write would cost every one of them. The
+// few a second are kept for all workers together, since that count is touched only where a retry is asked for.
+type budget struct {
+	local []localBudget // by worker
+	floor atomic.Uint64 // loop second << 32 | retries granted in it, beyond the share
+}
+
+// localBudget is one worker's part.
+type localBudget struct {
+	second   int64   // loop time of the last decay, in seconds
+	requests float64 // of the last seconds, each second counting 0.9 of the one after it: a mean age of ten seconds
+	retries  float64
+	_        [40]byte // two workers' parts never share a cache line
+}
+
+const decayPerSecond = 0.9
+
+// forgotten is the age in seconds at which a count has lost all weight: 0.9^88 is below 1/10,000.
+const forgotten = 88
+
+// age lets the counts fade up to now, in seconds.
+func (l *localBudget) age(now int64) {
+	gap := now - l.second
+	l.second = now
+	if gap >= forgotten {
+		l.requests, l.retries = 0, 0
+		return
+	}
+	for ; gap > 0; gap-- {
+		l.requests *= decayPerSecond
+		l.retries *= decayPerSecond
+	}
+}
+
+// CountRequest counts a first try. now is the loop's time. Called on the worker's loop.
+func (s *Service) CountRequest(worker int, now int64) {
+	l := &s.state.budget.local[worker]
+	if second := now / int64(time.Second); second != l.second {
+		l.age(second)
+	}
+	l.requests++
+}
+
+// AllowRetry reports whether the budget has room for another try, and takes it. Called on the worker's loop.
+func (s *Service) AllowRetry(worker int, now int64) bool {
+	second := now / int64(time.Second)
+	l := &s.state.budget.local[worker]
+	if second != l.second {
+		l.age(second)
+	}
+	if l.retries+1 <= l.requests*float64(s.budgetPercent)/100 {
+		l.retries++
+		return true
+	}
+	return s.state.budget.takeFloor(uint32(second), s.minPerSecond)
+}
+
+// takeFloor takes one of the retries that every second has.
+func (b *budget) takeFloor(second uint32, most int) bool {
+	for {
+		old := b.floor.Load()
+		used := uint32(0)
+		if uint32(old>>32) == second {
+			used = uint32(old)
+		}
+		if int(used) >= most {
+			return false
+		}
+		if b.floor.CompareAndSwap(old, uint64(second)<<32|uint64(used+1)) {
+			return true
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package upstream
+
+import (
+	"time"
+
+	"sluice/internal/unit"
+)
+
+// Config is one service as it is stored at services/<name>. Zero values mean the defaults that SetDefaults fills in.
+type Config struct {
+	Name     string         `json:"name"`
+	Protocol string         `json:"protocol,omitempty"` // "http" (default) or "grpc"
+	Balancer BalancerConfig `json:"balancer"`
+	Nodes    []NodeConfig   `json:"nodes,omitempty"` // static nodes, beside those that discovery brings
+	Health   *HealthConfig  `json:"health,omitempty"`
+	Breaker  BreakerConfig  `json:"breaker"`
+	Retry    RetryConfig    `json:"retry"`
+	Timeout  TimeoutConfig  `json:"timeout"`
+	Pool     PoolConfig     `json:"pool"`
+	Desc     string         `json:"desc,omitempty"`
+}
+
+// NodeConfig is one instance of a service.
+type NodeConfig struct {
+	Upstream string            `json:"upstream"`                       // host:port
+	Weight   *int              `json:"weight,omitempty" strict:"text"` // share of the traffic, 0 to 65535; default 1; 0 drains
+	Status   *int              `json:"status,omitempty" strict:"text"` // 1 (default) in, 0 out
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// BalancerConfig chooses how a node is picked.
+type BalancerConfig struct {
+	Type   string `json:"type,omitempty"`    // "roundrobin" (default), "least_conn", "ewma", "chash" or "random"
+	HashOn string `json:"hash_on,omitempty"` // chash: "ip" (default), "header", "cookie", "query" or "path"
+	Key    string `json:"key,omitempty"`     // chash: the name of the header, cookie or query parameter
+}
+
+// HealthConfig is how the health of nodes is found out. Either half may be left out; a service without one is never
+// probed and its nodes are never ejected.
+type HealthConfig struct {
+	Active  *ActiveHealth  `json:"active,omitempty"`
+	Passive *PassiveHealth `json:"passive,omitempty"`
+}
+
+// ActiveHealth probes every node at an interval.
+type ActiveHealth struct {
+	Type      string         `json:"type,omitempty"` // "tcp" (default), "http" or "grpc"
+	Path      string         `json:"path,omitempty"` // http: what is asked for; default "/"
+	Interval  unit.Duration  `json:"interval,omitempty"`
+	Timeout   unit.Duration  `json:"timeout,omitempty"`
+	Healthy   HealthyAfter   `json:"healthy"`
+	Unhealthy UnhealthyAfter `json:"unhealthy"`
+}
+
+// HealthyAfter says when a node that was out comes back.
+type HealthyAfter struct {
+	Successes int `json:"successes,omitempty"` // good probes in a row; default 1
+}
+
+// UnhealthyAfter says when a node is taken out.
+type UnhealthyAfter struct {
+	Failures int `json:"failures,omitempty"` // bad probes in a row; default 2
+}
+
+// PassiveHealth ejects a node for what it answers to real requests.
+type PassiveHealth struct {
+	ConsecutiveFailures int           `json:"consecutive_failures,omitempty"` // failed exchanges in a row; default 5
+	Ejection            unit.Duration `json:"ejection,omitempty"`             // how long a node is out; default 30s
+	MaxEjectedPercent   *int          `json:"max_ejected_percent,omitempty"`  // of a service's nodes that may be out at once; default 50
+}
+
+// BreakerConfig bounds what a service is given at once. 0 means no bound.
+type BreakerConfig struct {
+	MaxRequests int `json:"max_requests,omitempty"` // exchanges in flight, all workers together
+	MaxPending  int `json:"max_pending,omitempty"`  // exchanges that wait for a connection, all workers together
+}
+
+// RetryConfig says when a request is sent once more.
+type RetryConfig struct {
+	Attempts      *int     `json:"attempts,omitempty"`       // tries in all, 1 to 10; default 2
+	On            []string `json:"on,omitempty"`             // "connect", "reset", "502", "503", "504"; default connect and reset
+	BudgetPercent *int     `json:"budget_percent,omitempty"` // retries per 100 requests; default 20
+	MinPerSecond  *int     `json:"min_per_second,omitempty"` // retries a second that are always allowed; default 3
+}
+
+// TimeoutConfig bounds the steps towards a node. 0 means the gateway's own default (the file's timeouts).
+type TimeoutConfig struct {
+	Connect  unit.Duration `json:"connect,omitempty"`  // from the connect call to an established connection
+	Response unit.Duration `json:"response,omitempty"` // from the last byte of the request to the response head
+	Idle     unit.Duration `json:"idle,omitempty"`     // between two reads of a response body
+}
+
+// PoolConfig bounds the connections to a node that are kept for the next request.
+type PoolConfig struct {
+	MaxIdlePerWorker *int          `json:"max_idle_per_worker,omitempty"` // per node; default 64; 0 keeps none
+	MaxPerNode       int           `json:"max_per_node,omitempty"`        // connections to one node, all workers together; 0 = no bound
+	IdleTimeout      unit.Duration `json:"idle_timeout,omitempty"`        // default 60s
+}
+
+// Defaults of a service without a services/ key.
+const (
+	DefaultAttempts      = 2
+	DefaultBudgetPercent = 20
+	DefaultMinPerSecond  = 3
+	DefaultMaxIdle       = 64
+	DefaultIdleTimeout   = 60 * time.Second
+	DefaultWeight        = 1
+	MaxWeight            = 65535 // with it, the sums of smooth round robin over 2^15 nodes stay within 31 bits
+)

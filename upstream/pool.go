@@ -1,0 +1,137 @@
+package upstream
+
+import (
+	"slices"
+	"time"
+
+	"sluice/core/event"
+	"sluice/core/observe"
+)
+
+// pool is the idle connections of one worker to one node, the latest used last: the top of the stack is the warmest, and the ones at the
+// bottom run into the idle timeout when the load goes down.
+type pool struct {
+	idle   []*Conn         // owned by the worker's loop
+	stats  *observe.Worker // of the worker
+	closes closes
+	_      [8]byte // two workers' pools never share a cache line
+}
+
+// Conn is one connection to a node. Its owner is the exchange that acquired it or, while it is idle, its pool. Loop only.
+type Conn struct {
+	*event.Conn
+	Reused bool // it has served before, so its end may be a race with the node's own idle timeout
+
+	node      *Node
+	pool      *pool
+	timer     event.Timer   // idle timeout
+	idleLimit time.Duration // what the node said it keeps an idle connection for; 0 = nothing
+	idleSince int64         // loop time
+	idle      bool
+	gone      bool
+	open      bool // it was established, and is counted as such
+}
+
+// Node returns the node at the other end.
+func (c *Conn) Node() *Node { return c.node }
+
+// Established tells that a connection that Acquire began is there.
+func (c *Conn) Established() {
+	c.open = true
+	c.pool.stats.UpstreamOpened()
+}
+
+// take returns the connection used last that is still good, or nil.
+func (p *pool) take() *Conn {
+	for last := len(p.idle) - 1; last >= 0; last = len(p.idle) - 1 {
+		c := p.idle[last]
+		p.idle[last] = nil
+		p.idle = p.idle[:last]
+		c.idle = false
+		c.Loop().StopTimer(&c.timer)
+		if !c.PeerShut() {
+			return c
+		}
+		c.Discard()
+	}
+	return nil
+}
+
+// Release gives the connection back after a complete answer. It is closed instead where the pool is full, the node is retired, or bytes have come that
+// nobody asked for.
+func (c *Conn) Release(s *Service) {
+	if c.idle {
+		return // it was given back already; twice in the pool, it would serve two exchanges at once
+	}
+	if c.IsClosed() || c.PeerShut() || len(c.Unread()) > 0 || c.node.retired.Load() || len(c.pool.idle) >= s.pool.maxIdle {
+		c.Discard()
+		return
+	}
+	c.idle = true
+	c.pool.idle = append(c.pool.idle, c)
+	c.SetHandler(c)
+	c.Resume()
+	c.idleSince = c.Loop().Now()
+	c.Loop().SetTimer(&c.timer, c.idleTime(s))
+}
+
+// sendTime is how long a connection that is given up may take to send its last bytes.
+const sendTime = 10 * time.Second
+
+// CloseWhenSent gives the connection up: it is closed once the node has taken what was written.
+func (c *Conn) CloseWhenSent() {
+	if c.gone {
+		return
+	}
+	c.SetHandler(c)
+	c.Loop().SetTimer(&c.timer, sendTime)
+	c.Conn.CloseWhenSent()
+}
+
+// Discard closes the connection. It may be called again, and after the connection has failed.
+func (c *Conn) Discard() {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	c.node.conns.Add(-1)
+	if c.open {
+		c.pool.stats.UpstreamClosed()
+	}
+	c.Loop().DropTimer(&c.timer)
+	if c.idle {
+		c.idle = false
+		if i := slices.Index(c.pool.idle, c); i >= 0 {
+			c.pool.idle = slices.Delete(c.pool.idle, i, i+1)
+		}
+	}
+	c.Close()
+}
+
+// The pool as the owner of an idle connection: whatever happens to it is its end. A node that sends bytes nobody asked for would otherwise have them taken for the next answer.
+
+// Opened never happens to an idle connection.
+func (c *Conn) Opened(*event.Conn) {}
+
+// Data closes a connection on which a node sends without being asked.
+func (c *Conn) Data(*event.Conn) { c.Discard() }
+
+// EOF removes a connection that the node has closed.
+func (c *Conn) EOF(*event.Conn) {
+	if c.idle {
+		now := c.Loop().Now()
+		c.pool.closes.note(time.Duration(now-c.idleSince), now)
+	}
+	c.Discard()
+}
+
+// Drained never happens to an idle connection.
+func (c *Conn) Drained(*event.Conn) {}
+
+// Closed removes a connection that has failed.
+func (c *Conn) Closed(*event.Conn, error) { c.Discard() }
+
+// Expired closes a connection that has been idle for too long.
+func (c *Conn) Expired(*event.Timer) { c.Discard() }
+
+var _ event.Handler = (*Conn)(nil)

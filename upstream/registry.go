@@ -1,0 +1,177 @@
+package upstream
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"sluice/core/observe"
+)
+
+// Poster is a worker's loop as the registry sees it.
+type Poster interface{ Post(f func()) }
+
+// Registry keeps the identity of services and nodes over the snapshots. One goroutine, the one that builds snapshots, owns it.
+type Registry struct {
+	workers  []Poster
+	stats    *observe.Registry
+	services map[string]*serviceState
+}
+
+// NewRegistry returns an empty registry for those workers, in the order of their numbers. What services do is counted in stats.
+func NewRegistry(workers []Poster, stats *observe.Registry) *Registry {
+	return &Registry{workers: workers, stats: stats, services: map[string]*serviceState{}}
+}
+
+// Update returns the view of a service with that configuration (nil = all defaults; it must have been validated) and those nodes beside the ones
+// that the configuration names. A node that was there before keeps its connections; one that is no longer named is retired.
+func (r *Registry) Update(name string, config *Config, discovered []NodeSpec) *Service {
+	state := r.services[name]
+	if state == nil {
+		state = &serviceState{nodes: map[string]*Node{}, cursors: make([]cursor, len(r.workers)), budget: budget{local: make([]localBudget, len(r.workers))}}
+		r.services[name] = state
+	}
+	specs := merge(config, discovered)
+	s := newService(name, config, state)
+	s.Stats = r.stats.Service(name)
+	var weights []int
+	named := make(map[string]bool, len(specs))
+	for _, spec := range specs {
+		named[spec.Upstream] = true
+		node := state.nodes[spec.Upstream]
+		if node == nil {
+			node = r.newNode(name, spec.Upstream)
+			state.nodes[spec.Upstream] = node
+		}
+		if spec.Weight > 0 {
+			s.nodes = append(s.nodes, node)
+			weights = append(weights, spec.Weight)
+		}
+	}
+	s.order = schedule(weights)
+	s.starts = startsOf(len(r.workers), len(s.order))
+	for _, address := range slices.Collect(maps.Keys(state.nodes)) {
+		if !named[address] {
+			r.retire(state.nodes[address])
+			delete(state.nodes, address)
+		}
+	}
+	return s
+}
+
+// Remove forgets a service and retires its nodes.
+func (r *Registry) Remove(name string) {
+	state := r.services[name]
+	if state == nil {
+		return
+	}
+	for _, node := range state.nodes {
+		r.retire(node)
+	}
+	delete(r.services, name)
+	r.stats.ForgetService(name)
+}
+
+// Close retires every node. Connections in use are closed by their loops.
+func (r *Registry) Close() {
+	for name := range r.services {
+		r.Remove(name)
+	}
+}
+
+func (r *Registry) newNode(service, address string) *Node {
+	n := &Node{Service: service, Address: address, pools: make([]pool, len(r.workers))}
+	for i := range n.pools {
+		n.pools[i].stats = r.stats.Worker(i)
+	}
+	if addr, err := netip.ParseAddrPort(address); err == nil {
+		n.addr.Store(&addr)
+		return n
+	}
+	n.stop = resolveInBackground(address, &n.addr, resolve)
+	return n
+}
+
+// retire lets go of a node: no new view has it, and each loop closes what it keeps idle. Exchanges that hold it end as they would.
+func (r *Registry) retire(n *Node) {
+	n.retired.Store(true)
+	if n.stop != nil {
+		n.stop()
+	}
+	for i, w := range r.workers {
+		w.Post(func() { n.retire(i) })
+	}
+}
+
+// merge lists the nodes of the configuration and of discovery in a fixed order, each address once: discovery's word counts.
+func merge(config *Config, discovered []NodeSpec) []NodeSpec {
+	byAddress := map[string]NodeSpec{}
+	if config != nil {
+		for _, n := range config.Nodes {
+			if spec, in := n.spec(); in {
+				byAddress[spec.Upstream] = spec
+			}
+		}
+	}
+	for _, n := range discovered {
+		byAddress[n.Upstream] = n
+	}
+	specs := slices.Collect(maps.Values(byAddress))
+	slices.SortFunc(specs, func(a, b NodeSpec) int {
+		if a.Upstream < b.Upstream {
+			return -1
+		}
+		return 1
+	})
+	return specs
+}
+
+// spec returns the node as the registry takes it, and whether it is in.
+func (n *NodeConfig) spec() (NodeSpec, bool) {
+	spec := NodeSpec{Upstream: n.Upstream, Weight: DefaultWeight}
+	if n.Weight != nil {
+		spec.Weight = *n.Weight
+	}
+	return spec, n.Status == nil || *n.Status == 1
+}
+
+// newService fills in a view from the configuration.
+func newService(name string, config *Config, state *serviceState) *Service {
+	if config == nil {
+		config = &Config{}
+	}
+	s := &Service{
+		Name:            name,
+		state:           state,
+		Attempts:        valueOr(config.Retry.Attempts, DefaultAttempts),
+		ConnectTimeout:  config.Timeout.Connect.Std(),
+		ResponseTimeout: config.Timeout.Response.Std(),
+		IdleTimeout:     config.Timeout.Idle.Std(),
+		MaxRequests:     config.Breaker.MaxRequests,
+		budgetPercent:   valueOr(config.Retry.BudgetPercent, DefaultBudgetPercent),
+		minPerSecond:    valueOr(config.Retry.MinPerSecond, DefaultMinPerSecond),
+		pool:            poolSettings{maxIdle: valueOr(config.Pool.MaxIdlePerWorker, DefaultMaxIdle), idleTimeout: config.Pool.IdleTimeout.Std()},
+	}
+	if s.pool.idleTimeout == 0 {
+		s.pool.idleTimeout = DefaultIdleTimeout
+	}
+	on := config.Retry.On
+	if on == nil {
+		on = []string{"connect", "reset"}
+	}
+	s.RetryConnect = slices.Contains(on, "connect")
+	s.RetryReset = slices.Contains(on, "reset")
+	for status, bit := range map[string]StatusSet{"502": has502, "503": has503, "504": has504} {
+		if slices.Contains(on, status) {
+			s.RetryStatus |= bit
+		}
+	}
+	return s
+}
+
+func valueOr(p *int, otherwise int) int {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}

@@ -1,0 +1,93 @@
+// Package upstream is the side of the nodes: which services there are, which of their nodes is asked next, and the connections that are kept to
+// them.
+//
+// A [Service] is an immutable view that a snapshot holds. What lives longer, its nodes with their pools and the place every worker has reached in
+// the round, is keyed by identity in the [Registry] and passes from one view to the next.
+package upstream
+
+import (
+	"sync/atomic"
+	"time"
+
+	"sluice/core/observe"
+)
+
+// Service is one service as one snapshot sees it. It is immutable and may be used by every worker.
+type Service struct {
+	Name     string
+	Attempts int // tries in all, at least 1
+	Stats    *observe.Service
+
+	// When a request may be sent once more.
+	RetryConnect bool
+	RetryReset   bool
+	RetryStatus  StatusSet
+
+	// Bounds; 0 = the gateway's default.
+	ConnectTimeout  time.Duration
+	ResponseTimeout time.Duration
+	IdleTimeout     time.Duration
+	MaxRequests     int // exchanges in flight, all workers together; 0 = no bound
+
+	budgetPercent int // retries per 100 requests
+	minPerSecond  int // retries a second beside those
+
+	nodes  []*Node
+	order  []uint32 // the schedule: positions in nodes
+	starts []uint32 // by worker: where in the schedule it begins
+	pool   poolSettings
+	state  *serviceState
+}
+
+// serviceState is what a service keeps over its views.
+type serviceState struct {
+	cursors  []cursor         // by worker
+	nodes    map[string]*Node // by address; owned by the registry
+	budget   budget
+	inFlight atomic.Int64
+}
+
+// StatusSet is a set of the statuses that a retry may be configured for.
+type StatusSet uint8
+
+const (
+	has502 StatusSet = 1 << iota
+	has503
+	has504
+)
+
+// Has reports whether status is in the set.
+func (s StatusSet) Has(status int) bool {
+	switch status {
+	case 502:
+		return s&has502 != 0
+	case 503:
+		return s&has503 != 0
+	case 504:
+		return s&has504 != 0
+	}
+	return false
+}
+
+// Nodes returns the nodes that may be picked. It must not be changed.
+func (s *Service) Nodes() []*Node { return s.nodes }
+
+// Enter counts one more exchange in flight, and reports false where the service has all it may have. Each Enter that returned true is followed by one
+// Leave on the same view: one that has no bound counts nothing. Any goroutine may call both.
+func (s *Service) Enter() bool {
+	if s.MaxRequests == 0 {
+		return true
+	}
+	if s.state.inFlight.Add(1) > int64(s.MaxRequests) {
+		s.state.inFlight.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Leave undoes Enter.
+func (s *Service) Leave() {
+	if s.MaxRequests > 0 {
+		s.state.inFlight.Add(-1)
+	}
+}

@@ -1,0 +1,259 @@
+package upstream
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/problem"
+	"sluice/internal/unit"
+)
+
+// The words that a service may use.
+var (
+	protocols = []string{"http", "grpc"}
+	balancers = []string{"roundrobin", "least_conn", "ewma", "chash", "random"}
+	hashKeys  = []string{"ip", "header", "cookie", "query", "path"}
+	probes    = []string{"tcp", "http", "grpc"}
+	retryOn   = []string{"connect", "reset", "502", "503", "504"}
+)
+
+// SetDefaults fills in what is not given. Timeouts stay 0, which means the gateway's own.
+func (c *Config) SetDefaults() {
+	or(&c.Protocol, "http")
+	or(&c.Balancer.Type, "roundrobin")
+	if c.Balancer.Type == "chash" {
+		or(&c.Balancer.HashOn, "ip")
+	}
+	for i := range c.Nodes {
+		c.Nodes[i].SetDefaults()
+	}
+	if c.Health != nil {
+		c.Health.setDefaults()
+	}
+	orPointer(&c.Retry.Attempts, DefaultAttempts)
+	if c.Retry.On == nil {
+		c.Retry.On = []string{"connect", "reset"}
+	}
+	orPointer(&c.Retry.BudgetPercent, DefaultBudgetPercent)
+	orPointer(&c.Retry.MinPerSecond, DefaultMinPerSecond)
+	orPointer(&c.Pool.MaxIdlePerWorker, DefaultMaxIdle)
+	or(&c.Pool.IdleTimeout, unit.Duration(DefaultIdleTimeout))
+}
+
+// SetDefaults fills in what is not given.
+func (n *NodeConfig) SetDefaults() {
+	orPointer(&n.Weight, DefaultWeight)
+	orPointer(&n.Status, 1)
+}
+
+func (h *HealthConfig) setDefaults() {
+	if a := h.Active; a != nil {
+		or(&a.Type, "tcp")
+		if a.Type == "http" {
+			or(&a.Path, "/")
+		}
+		or(&a.Interval, unit.Duration(3*time.Second))
+		or(&a.Timeout, unit.Duration(time.Second))
+		or(&a.Healthy.Successes, 1)
+		or(&a.Unhealthy.Failures, 2)
+	}
+	if p := h.Passive; p != nil {
+		or(&p.ConsecutiveFailures, 5)
+		or(&p.Ejection, unit.Duration(30*time.Second))
+		orPointer(&p.MaxEjectedPercent, 50)
+	}
+}
+
+// Validate reports everything that is wrong, with paths below the service, after SetDefaults. It does no I/O.
+func (c *Config) Validate() error {
+	var p problem.Problems
+	CheckName(&p, "name", c.Name)
+	oneOf(&p, "protocol", c.Protocol, protocols)
+	p.Under("balancer", c.Balancer.validate())
+	seen := make(map[string]int, len(c.Nodes))
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		at := problem.Index("nodes", i)
+		p.Under(at, n.Validate())
+		if first, ok := seen[n.Upstream]; ok {
+			p.Add(at+".upstream", "%q is also nodes[%d]", n.Upstream, first)
+		} else {
+			seen[n.Upstream] = i
+		}
+	}
+	if c.Health != nil {
+		p.Under("health", c.Health.validate())
+	}
+	within(&p, "breaker.max_requests", c.Breaker.MaxRequests, 0, 1<<30)
+	within(&p, "breaker.max_pending", c.Breaker.MaxPending, 0, 1<<30)
+	p.Under("retry", c.Retry.Validate())
+	p.Under("timeout", c.Timeout.Validate())
+	within(&p, "pool.max_idle_per_worker", *c.Pool.MaxIdlePerWorker, 0, 1<<20)
+	within(&p, "pool.max_per_node", c.Pool.MaxPerNode, 0, 1<<30)
+	lasts(&p, "pool.idle_timeout", c.Pool.IdleTimeout, time.Millisecond)
+	return p.Err()
+}
+
+// Validate reports everything that is wrong with a node, after SetDefaults.
+func (n *NodeConfig) Validate() error {
+	var p problem.Problems
+	if n.Upstream == "" {
+		p.Add("upstream", "is missing: write host:port")
+	} else if text := addressProblem(n.Upstream); text != "" {
+		p.Add("upstream", "%s", text)
+	}
+	within(&p, "weight", *n.Weight, 0, MaxWeight)
+	within(&p, "status", *n.Status, 0, 1)
+	return p.Err()
+}
+
+func (b *BalancerConfig) validate() error {
+	var p problem.Problems
+	oneOf(&p, "type", b.Type, balancers)
+	if b.Type != "chash" {
+		if b.HashOn != "" {
+			p.Add("hash_on", "is for the type chash only")
+		}
+		if b.Key != "" {
+			p.Add("key", "is for the type chash only")
+		}
+		return p.Err()
+	}
+	oneOf(&p, "hash_on", b.HashOn, hashKeys)
+	named := b.HashOn == "header" || b.HashOn == "cookie" || b.HashOn == "query"
+	if named && b.Key == "" {
+		p.Add("key", "is missing: name the %s to hash on", b.HashOn)
+	}
+	if !named && b.Key != "" {
+		p.Add("key", "is for hash_on header, cookie or query only")
+	}
+	return p.Err()
+}
+
+func (h *HealthConfig) validate() error {
+	var p problem.Problems
+	if a := h.Active; a != nil {
+		oneOf(&p, "active.type", a.Type, probes)
+		if a.Path != "" && !validPath(a.Path) {
+			p.Add("active.path", "%q is not a path: begin with \"/\", without white space", a.Path)
+		}
+		lasts(&p, "active.interval", a.Interval, 100*time.Millisecond)
+		lasts(&p, "active.timeout", a.Timeout, 10*time.Millisecond)
+		within(&p, "active.healthy.successes", a.Healthy.Successes, 1, 254)
+		within(&p, "active.unhealthy.failures", a.Unhealthy.Failures, 1, 254)
+	}
+	if v := h.Passive; v != nil {
+		within(&p, "passive.consecutive_failures", v.ConsecutiveFailures, 1, 1<<20)
+		lasts(&p, "passive.ejection", v.Ejection, time.Millisecond)
+		within(&p, "passive.max_ejected_percent", *v.MaxEjectedPercent, 0, 100)
+	}
+	return p.Err()
+}
+
+// Validate reports everything that is wrong, with paths below "retry", after SetDefaults.
+func (r *RetryConfig) Validate() error {
+	var p problem.Problems
+	within(&p, "attempts", *r.Attempts, 1, 10)
+	for i, on := range r.On {
+		oneOf(&p, problem.Index("on", i), on, retryOn)
+	}
+	within(&p, "budget_percent", *r.BudgetPercent, 0, 100)
+	within(&p, "min_per_second", *r.MinPerSecond, 0, 1<<20)
+	return p.Err()
+}
+
+// Validate reports everything that is wrong, with paths below "timeout". 0 is the gateway's own.
+func (t *TimeoutConfig) Validate() error {
+	var p problem.Problems
+	lasts(&p, "connect", t.Connect, 0)
+	lasts(&p, "response", t.Response, 0)
+	lasts(&p, "idle", t.Idle, 0)
+	return p.Err()
+}
+
+// CheckName notes what is wrong with the name of a service, which is part of keys, metrics and logs.
+func CheckName(p *problem.Problems, path, name string) {
+	switch {
+	case name == "":
+		p.Add(path, "is missing: name the service")
+	case len(name) > 255:
+		p.Add(path, "is longer than 255 bytes")
+	case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == 0xfffd }):
+		p.Add(path, "%q has a slash, white space or a control character in it", name)
+	}
+}
+
+// addressProblem returns what is wrong with a node's host:port, or "".
+func addressProblem(s string) string {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return strconv.Quote(s) + " is not host:port: write one such as \"10.0.0.7:8080\" or \"[fd00::7]:8080\""
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return strconv.Quote(port) + " is not a port: write a number from 1 to 65535"
+	}
+	if _, err := netip.ParseAddr(host); err != nil && !validHostName(host) {
+		return strconv.Quote(host) + " is neither an IP address nor a host name"
+	}
+	return ""
+}
+
+// validHostName is RFC 1123 §2.1, and the underscore that container names have.
+func validHostName(host string) bool {
+	if host == "" || len(host) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for i := range len(label) {
+			c := label[i]
+			if c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+				return false
+			}
+		}
+	}
+	// A host name of digits and dots alone is a mistyped IPv4 address, and resolvers guess at those.
+	return strings.Trim(host, "0123456789.") != ""
+}
+
+func validPath(s string) bool {
+	return strings.HasPrefix(s, "/") && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' })
+}
+
+func oneOf(p *problem.Problems, path, word string, known []string) {
+	if !slices.Contains(known, word) {
+		p.Add(path, "%q is none of %s%s", word, strings.Join(known, ", "), problem.DidYouMean(word, known))
+	}
+}
+
+func within(p *problem.Problems, path string, n, least, most int) {
+	if n < least || n > most {
+		p.Add(path, "%d is out of range: from %d to %d", n, least, most)
+	}
+}
+
+// lasts bounds a duration by a day, beyond which nothing in a gateway is waited for.
+func lasts(p *problem.Problems, path string, d unit.Duration, least time.Duration) {
+	if d.Std() < least || d.Std() > 24*time.Hour {
+		p.Add(path, "%v is out of range: from %v to 24h", d, least)
+	}
+}
+
+func or[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}
+
+func orPointer(v **int, fallback int) {
+	if *v == nil {
+		*v = &fallback
+	}
+}
