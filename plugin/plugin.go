@@ -1,0 +1,40 @@
+// Package plugin is what a plugin sees of the gateway and what it promises to it.
+//
+// A plugin works on an [Exchange], one request and its response, and never learns which protocol is on either side. It runs on
+// the event loop that owns the exchange: it must not block, lock, or keep any slice it was handed beyond the call.
+package plugin
+
+import (
+	"net/netip"
+
+	"sluice/codec"
+)
+
+// Exchange is one request and its response as a plugin sees them. All methods are called on the loop that owns the exchange.
+type Exchange interface {
+	// Request returns the head that will be sent upstream. It may be changed in RequestHead only.
+	Request() *codec.Request
+	// Response returns the head that will be sent to the client. It may be changed in ResponseHead only.
+	Response() *codec.Response
+	// ClientIP returns the address of the client: the peer's, or what a trusted proxy said it is.
+	ClientIP() netip.Addr
+	// RequestID returns the id of this exchange, empty until a plugin has set one.
+	RequestID() []byte
+	// SetRequestID names the exchange in the access log and in error answers. id is copied; beyond 128 bytes it is cut.
+	SetRequestID(id []byte)
+	// Random returns 64 bits that no client can predict. It never blocks and never fails.
+	Random() uint64
+	// Scratch returns an empty slice with some capacity that is free to use until the current call returns.
+	Scratch() []byte
+}
+
+// RequestFilter looks at, changes or answers a request before a node is chosen. Called once per exchange.
+type RequestFilter interface {
+	RequestHead(x Exchange) Verdict
+}
+
+// ResponseFilter looks at or changes the head of the response that the client will get, one made by the gateway
+// itself included. Called at most once per exchange, for the final head.
+type ResponseFilter interface {
+	ResponseHead(x Exchange)
+}
