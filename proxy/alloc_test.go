@@ -1,0 +1,135 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"sluice/plugin"
+	"sluice/plugin/requestid"
+)
+
+// pingPong is a client on one connection that allocates nothing: it writes a request and reads an answer of a known length.
+type pingPong struct {
+	conn    net.Conn
+	request []byte
+	answer  []byte // room for it
+}
+
+func newPingPong(t testing.TB, g *gateway, request string) *pingPong {
+	t.Helper()
+	c, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 64<<10)
+	n := 0
+	for !bytes.HasSuffix(buf[:n], []byte("ok")) {
+		m, err := c.Read(buf[n:])
+		if err != nil {
+			t.Fatalf("%v after %q", err, buf[:n])
+		}
+		n += m
+	}
+	if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200 OK\r\n")) {
+		t.Fatalf("got %q", buf[:n])
+	}
+	return &pingPong{c, []byte(request), buf[:n]}
+}
+
+func (p *pingPong) do() error {
+	if _, err := p.conn.Write(p.request); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(p.conn, p.answer)
+	return err
+}
+
+// quietNode answers every request with ok and allocates nothing: its own loop over one buffer, for requests that come one at a time and end with mark.
+func quietNode(t testing.TB, mark string) *node {
+	return newNode(t, func(c *nodeConn) {
+		buf := make([]byte, 64<<10)
+		answer, end := []byte(ok), []byte(mark)
+		for n := 0; ; {
+			m, err := c.TCPConn.Read(buf[n:])
+			if err != nil {
+				return
+			}
+			if n += m; !bytes.HasSuffix(buf[:n], end) {
+				continue
+			}
+			n = 0
+			if _, err := c.TCPConn.Write(answer); err != nil {
+				return
+			}
+		}
+	})
+}
+
+const browserFields = "Host: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html,application/xhtml+xml\r\n" +
+	"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\nCookie: session=0123456789abcdef\r\n"
+
+// withRequestID adds the request-id plugin with its defaults.
+func withRequestID(t testing.TB) option {
+	t.Helper()
+	kind := requestid.Kind
+	filter, err := kind.Build(kind.Name, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(s *setup) { s.plugins = append(s.plugins, plugin.Instance{Name: kind.Name, Filter: filter}) }
+}
+
+// A request on kept connections, with a request id, forwarded fields and the access log, allocates nothing. The whole process is measured, so the client
+// and the node here allocate nothing either.
+func TestARequestAllocatesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		request, mark string
+		options       []option
+	}{
+		"get":                     {"GET /index.html?q=1 HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", nil},
+		"get with plugin and log": {"GET /index.html?q=1 HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", []option{withRequestID(t), withLog()}},
+		"post":                    {"POST /form HTTP/1.1\r\n" + browserFields + "Content-Length: 1000\r\n\r\n" + strings.Repeat("x", 996) + "\r\n\r\n", "x\r\n\r\n", nil},
+		"post in chunks": {"POST /form HTTP/1.1\r\n" + browserFields + "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + strings.Repeat("x", 1000) + "\r\n0\r\n\r\n",
+			"\r\n0\r\n\r\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := quietNode(t, c.mark)
+			g := newGateway(t, []string{n.addr}, c.options...)
+			p := newPingPong(t, g, c.request)
+			const warm, requests = 500, 5000
+			var before, after runtime.MemStats
+			for i := range warm + requests {
+				if i == warm {
+					runtime.ReadMemStats(&before)
+				}
+				if err := p.do(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			runtime.ReadMemStats(&after)
+			if per := float64(after.Mallocs-before.Mallocs) / requests; per >= 0.05 {
+				t.Errorf("%.3f allocations per request", per)
+			}
+		})
+	}
+}
+
+func BenchmarkKeepAliveGet(b *testing.B) {
+	n := quietNode(b, "\r\n\r\n")
+	g := newGateway(b, []string{n.addr}, withRequestID(b))
+	p := newPingPong(b, g, "GET /index.html?q=1 HTTP/1.1\r\n"+browserFields+"\r\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.do(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

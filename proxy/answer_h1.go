@@ -1,0 +1,165 @@
+package proxy
+
+import (
+	"sluice/codec"
+	"sluice/codec/h1"
+)
+
+// The session as the downstream side of its exchange, and what follows the end of one.
+
+func (s *session) sendInformational(resp *codec.Response) {
+	s.conn.Commit(h1.AppendResponseHead(s.conn.Buffer(), resp, h1.ResponseOptions{}))
+}
+
+func (s *session) sendHead(resp *codec.Response) {
+	r := s.request
+	framing := h1.ClientFraming(resp.Framing, r.req.Version)
+	r.chunked = framing.Kind == codec.BodyStream
+	if framing.Kind == codec.BodyClose || s.last() || s.phase == phaseBody && !s.worthDraining() {
+		s.reuse = false
+	}
+	s.conn.Commit(h1.AppendResponseHead(s.conn.Buffer(), resp, h1.ResponseOptions{
+		Version: r.req.Version, KeepAlive: s.reuse, Framing: framing,
+	}))
+}
+
+// worthDraining reports whether an answer that comes before the end of the request's body leaves the connection usable. A client that waits for 100 (Continue) may
+// never send the body; one that the gateway itself refuses should stop sending.
+func (s *session) worthDraining() bool {
+	r := s.request
+	return r.state != stateAnswering && !r.req.Expect100 && r.body.Remaining() <= lingerBytes
+}
+
+func (s *session) sendBody(p []byte) {
+	if !s.request.chunked {
+		s.conn.Write(p)
+		return
+	}
+	s.conn.Commit(h1.AppendChunkHeader(s.conn.Buffer(), len(p)))
+	s.conn.Write(p)
+	s.conn.Commit(h1.AppendChunkEnd(s.conn.Buffer()))
+}
+
+func (s *session) sendTrailer(trailer *codec.Header) {
+	if s.request.chunked {
+		s.request.chunked = false // the end is written
+		s.conn.Commit(h1.AppendLastChunk(s.conn.Buffer(), trailer))
+	}
+}
+
+func (s *session) congested() bool {
+	if !s.conn.Congested() {
+		return false
+	}
+	if !s.sendTimer.Armed() {
+		s.watchSending()
+	}
+	return true
+}
+
+func (s *session) holdBody() {
+	s.conn.Pause()
+	s.worker.loop.StopTimer(&s.timer)
+}
+
+func (s *session) wantBody() {
+	switch s.phase {
+	case phaseBody:
+		s.worker.loop.SetTimer(&s.timer, s.set.timeouts.requestBody)
+		s.conn.Resume()
+	case phaseTunnel:
+		s.conn.Resume()
+	}
+}
+
+// done is the end of the exchange: on to the next request, or to the end of the connection.
+func (s *session) done(cut bool) {
+	r := s.request
+	r.over = true
+	switch {
+	case s.conn.IsClosed():
+		s.close()
+	case cut:
+		s.cut()
+	default:
+		if r.chunked {
+			s.conn.Commit(h1.AppendLastChunk(s.conn.Buffer(), nil))
+		}
+		switch {
+		case !s.reuse:
+			s.endSide()
+		case s.phase == phaseBody:
+			s.phase, s.linger = phaseDrain, lingerBytes
+			s.worker.loop.SetTimer(&s.timer, lingerTime)
+			s.conn.Resume()
+		default:
+			s.nextRequest()
+		}
+	}
+}
+
+// cut ends the connection so that the client sees that the answer is not whole: a missing length or last chunk shows it behind what there is; where the end of the
+// connection would be the end of the body, only a reset does.
+func (s *session) cut() {
+	if r := s.request; r.chunked || r.resp.Framing.Kind == codec.BodyLength {
+		s.endSide()
+		return
+	}
+	s.conn.Reset()
+	s.close()
+}
+
+// nextRequest makes the session ready for the next request, which may have come already.
+func (s *session) nextRequest() {
+	s.dropRequest()
+	s.phase = phaseIdle
+	if s.worker.draining && !s.worker.handingOver {
+		s.endSide()
+		return
+	}
+	s.worker.loop.SetTimer(&s.timer, s.set.timeouts.keepAlive)
+	if s.congested() { // or a pipeline of requests whose answers nobody reads would fill the memory
+		s.conn.Pause()
+		return
+	}
+	s.conn.Resume()
+}
+
+// endSide ends our side of the connection once all is sent, and waits for the client to end its own.
+func (s *session) endSide() {
+	s.dropRequest()
+	s.phase, s.linger = phaseLinger, lingerBytes
+	s.worker.loop.SetTimer(&s.timer, lingerTime)
+	s.conn.Shutdown()
+	s.conn.Resume()
+}
+
+// drain ends the session as soon as nothing is under way.
+func (s *session) drain() {
+	switch {
+	case s.phase != phaseIdle:
+	case s.served:
+		s.endSide()
+	default:
+		s.worker.loop.SetTimer(&s.timer, greetTime)
+	}
+}
+
+// close is the end of the session.
+func (s *session) close() {
+	s.phase = phaseClosed
+	s.conn.Close()
+	s.dropRequest()
+	s.worker.loop.DropTimer(&s.timer)
+	s.worker.loop.DropTimer(&s.sendTimer)
+	s.worker.unlink(s)
+}
+
+func (s *session) dropRequest() {
+	if r := s.request; r != nil {
+		s.request = nil
+		s.worker.freeRequest(r)
+	}
+}
+
+var _ downstream = (*session)(nil)

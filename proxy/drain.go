@@ -1,0 +1,52 @@
+package proxy
+
+// drain makes the worker end: it accepts what has already connected, then nothing more; idle sessions end now, the others after their answer, which
+// says Connection: close. empty hears of it when the last one is gone.
+func (w *worker) drain(empty chan<- struct{}) {
+	w.handingOver = false
+	w.stopAccepting(empty)
+	for s := w.sessions; s != nil; {
+		next := s.next
+		s.drain()
+		s = next
+	}
+	w.tellIfEmpty()
+}
+
+// handOver makes the worker end as drain does, except that idle sessions go on until their next answer.
+func (w *worker) handOver(empty chan<- struct{}) {
+	w.handingOver = true
+	w.stopAccepting(empty)
+	w.tellIfEmpty()
+}
+
+func (w *worker) stopAccepting(empty chan<- struct{}) {
+	w.draining = true
+	w.drained = empty
+	for _, ln := range w.listeners {
+		ln.AcceptRest()
+	}
+	w.listeners = nil
+}
+
+// last reports whether the answer whose head is about to be sent is the last on its connection because the worker drains. Requests that have come behind
+// this one would be lost then: while another process takes over they are answered first.
+func (s *session) last() bool {
+	return s.worker.draining && !(s.worker.handingOver && s.phase == phaseWait && len(s.conn.Unread()) > 0)
+}
+
+// tellIfEmpty tells who waits for the drain that no session is left.
+func (w *worker) tellIfEmpty() {
+	if w.drained != nil && w.sessions == nil {
+		w.drained <- struct{}{}
+		w.drained = nil
+	}
+}
+
+func (w *worker) countSessions() int {
+	n := 0
+	for s := w.sessions; s != nil; s = s.next {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/internal/testnet"
+)
+
+// drainNow starts a drain and returns what Drain will say.
+func (g *gateway) drainNow(t *testing.T) <-chan error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
+	t.Cleanup(cancel)
+	said := make(chan error, 1)
+	go func() { said <- g.Drain(ctx) }()
+	return said
+}
+
+func TestADrainAnswersWhatIsInFlightAndEndsWhatIsIdle(t *testing.T) {
+	asked, answer := make(chan struct{}, 1), make(chan struct{})
+	n := newNode(t, func(c *nodeConn) {
+		for head := c.head(); head != ""; head = c.head() {
+			if strings.HasPrefix(head, "GET /slow") {
+				asked <- struct{}{}
+				c.await(answer)
+			}
+			c.write(ok)
+		}
+	})
+	g := newGateway(t, []string{n.addr}, withWorkers(2))
+	idle, busy, reading := g.connect(t), g.connect(t), g.connect(t)
+	idle.wantGet("ok")
+	reading.send("GET /half HTTP/1.1\r\nHo")
+	busy.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+	testnet.Receive(t, "the request in flight", asked)
+	said := g.drainNow(t)
+	idle.wantEnd()
+	idle.Close()
+	testnet.Await(t, "the listeners to be closed", func() bool {
+		c, err := net.Dial("tcp", g.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	reading.send("st: a\r\n\r\n")
+	a := reading.answer()
+	a.want(t, 200, "ok")
+	if a.get("Connection") != "close" {
+		t.Errorf("%q", a.head)
+	}
+	reading.wantEnd()
+	reading.Close()
+	select {
+	case err := <-said:
+		t.Fatalf("the drain ended before the request in flight: %v", err)
+	default:
+	}
+	close(answer)
+	a = busy.answer()
+	a.want(t, 200, "ok")
+	if a.get("Connection") != "close" {
+		t.Errorf("%q", a.head)
+	}
+	busy.wantEnd()
+	busy.Close()
+	if err := testnet.Receive(t, "the drain", said); err != nil {
+		t.Error(err)
+	}
+}
+
+// A connection that the kernel has greeted is not refused, though the worker hears of it only when the drain begins.
+func TestADrainServesWhoeverHasJustConnected(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr})
+	in, out := make(chan struct{}), make(chan struct{})
+	g.workers[0].loop.Post(func() { close(in); <-out })
+	testnet.Receive(t, "the worker", in)
+	b := g.connect(t)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	empty := make(chan struct{}, 1)
+	g.workers[0].loop.Post(func() { g.workers[0].drain(empty) }) // before the worker can accept
+	close(out)
+	a := b.answer()
+	a.want(t, 200, "ok")
+	if a.get("Connection") != "close" {
+		t.Errorf("%q", a.head)
+	}
+	b.wantEnd()
+	b.Close()
+	testnet.Receive(t, "the drain", empty)
+}
+
+func TestADrainThatTakesTooLongSaysSo(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) { c.head(); c.hold() })
+	g := newGateway(t, []string{n.addr})
+	b := g.connect(t)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	testnet.Await(t, "the node to be asked", func() bool { return n.open() == 1 })
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	err := g.Drain(ctx)
+	if err == nil || !strings.Contains(err.Error(), "1 connections") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnIdleServerDrainsAtOnce(t *testing.T) {
+	g := newGateway(t, nil, withWorkers(2))
+	if err := testnet.Receive(t, "the drain", g.drainNow(t)); err != nil {
+		t.Error(err)
+	}
+}

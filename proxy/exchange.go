@@ -1,0 +1,411 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"sluice/codec"
+	"sluice/core/event"
+	"sluice/core/observe"
+	"sluice/internal/fault"
+	"sluice/plugin"
+	"sluice/router"
+	"sluice/upstream"
+)
+
+// Exchange is one request and its response. It knows neither protocol: the client's side is a [downstream], the node's a [call], and what
+// passes between them is heads, runs of body, trailers and ends. It belongs to one worker, and is used again once it is over.
+//
+//	            begin                     responseHead          responseEnd
+//	routing ───────────► trying ◄──┐ ───────────────► relaying ─────────────► over
+//	   │                   │       │                     │
+//	   │ no route, plugin  │ failed, may be              │ failed: cut the answer
+//	   │ answers           └───────┘ tried again         │ so that the client can tell
+//	   └──────────────────────► answering ◄── failed ────┴──────────────────► over
+//
+// A node that switches protocols leads from trying to a tunnel, and from there to over.
+//
+// Every path ends in finish, exactly once.
+type Exchange struct {
+	worker *worker
+	down   downstream
+	client *client
+	set    *settings
+
+	// The heads.
+	req  codec.Request
+	resp codec.Response
+
+	// What was decided.
+	snapshot *Snapshot
+	route    *Route
+	service  *upstream.Service
+	query    router.Query // here, and not on the stack, because Facts would make it escape
+	match    router.Match[*Route]
+	clientIP netip.Addr
+	path     []byte // normalized; valid while the route is looked for
+
+	// The tries.
+	call    call // nil while no node is asked
+	node    *upstream.Node
+	tried   [maxTried]*upstream.Node
+	tries   int
+	stale   bool // the connection of the try that failed last had served before
+	waiting wait
+	timer   event.Timer
+	mark    uint64 // what the node had taken of the request when the wait for it to take more began
+	replay  []byte // the request body so far, for another try; borrowed, nil when there is none
+	entered bool   // service.Enter was called
+
+	// How far it has come.
+	state         state
+	trailer       *codec.Header // of the request, for another try; nil without
+	requestEnded  bool          // the client has sent all
+	responseEnded bool          // of a tunnel: the node has sent all
+	upgrade       []byte        // the protocol that the client asks to switch to; nil for none
+	replayLost    bool          // the body has outgrown the replay buffer
+	failed        *fault.Error
+
+	// For the record.
+	asked       asked
+	status      int             // of the final head that was sent to the client; 0 while none was
+	result      observe.Outcome // of the try, once its head has come
+	start       int64           // loop time
+	startWall   int64
+	tryStart    int64 // loop time of the latest try
+	connectTime int64
+	headTime    int64
+	bytesIn     int64
+	bytesOut    int64
+	idLen       int
+	id          [maxRequestID]byte
+}
+
+// asked is the request as the client sent it: plugins change the head that goes upstream. The slices are valid as long as the request's own bytes.
+type asked struct {
+	method, target, host, userAgent, referer []byte
+}
+
+const (
+	maxTried     = 10       // upstream.Config allows no more attempts
+	maxRequestID = 128      // bytes; longer ids are cut
+	replayMax    = 64 << 10 // request body kept for another try: one read of the loop
+)
+
+// state is how far an exchange has come.
+type state uint8
+
+const (
+	stateRouting   state = iota // no node has been asked
+	stateTrying                 // a node has been asked and nothing of its final answer has come
+	stateRelaying               // the answer's head is on its way to the client
+	stateTunnel                 // bytes of another protocol pass both ways
+	stateAnswering              // the gateway itself answers
+	stateOver                   // finished
+)
+
+// wait is what the exchange's timer stands for.
+type wait uint8
+
+const (
+	waitNothing wait = iota
+	waitConnect
+	waitSend // for a node that takes the request slower than it comes
+	waitHead
+	waitBody
+	waitTunnel // for either side to say anything
+)
+
+// downstream is the client's side of an exchange: one request on a connection, whatever the protocol. Calls come on the worker's loop,
+// in this order: any number of sendInformational, sendHead, any number of sendBody, at most one sendTrailer, done. Slices and heads are valid during the
+// call only.
+type downstream interface {
+	sendInformational(resp *codec.Response)
+	sendHead(resp *codec.Response)
+	sendBody(p []byte)
+	sendTrailer(trailer *codec.Header)
+	// done tells that the exchange is over: it must not be touched afterwards. cut asks for the answer to be ended so that the client can tell that it is
+	// not whole, or for the connection to be closed where no answer was begun.
+	done(cut bool)
+	// congested reports whether the client takes the answer slower than it comes; drained follows.
+	congested() bool
+	// holdBody stops and wantBody continues the arrival of the request body.
+	holdBody()
+	wantBody()
+	// tunnel turns the connection into one of bytes, after the head of a 101; endTunnel ends the direction towards the client.
+	tunnel()
+	endTunnel()
+}
+
+// call is the node's side of an exchange: one try. Order of calls: sendHead, any number of sendBody, sendEnd; cancel at any time, after which neither side
+// calls the other again.
+type call interface {
+	sendHead(req *codec.Request)
+	sendBody(p []byte)
+	// sendEnd tells that the request is whole; trailer may be nil.
+	sendEnd(trailer *codec.Header)
+	// congested reports whether the node takes the request slower than it comes; callDrained follows.
+	congested() bool
+	// hold stops and want continues the arrival of the response body.
+	hold()
+	want()
+	// connected reports whether the connection to the node is there, reused whether it has served before.
+	connected() bool
+	reused() bool
+	// taken returns how many bytes the node has taken so far.
+	taken() uint64
+	// tunnel turns the connection into one of bytes, after a 101; closeTunnel is cancel for one that has ended in order.
+	tunnel()
+	closeTunnel()
+	cancel()
+}
+
+// client is what an exchange knows of the connection it came on.
+type client struct {
+	addr    netip.AddrPort
+	text    []byte // the address without its port
+	trusted bool   // it may say who the client is
+}
+
+// reset prepares an exchange for a request that begins now.
+func (x *Exchange) reset(w *worker, down downstream, c *client) {
+	x.worker, x.down, x.client = w, down, c
+	x.req.Reset(nil)
+	x.resp.Reset(nil)
+	x.snapshot, x.route, x.service = nil, nil, nil
+	x.call, x.node = nil, nil
+	x.tries, x.stale = 0, false
+	x.waiting = waitNothing
+	x.timer.Owner = x
+	x.entered = false
+	x.state = stateRouting
+	x.requestEnded, x.responseEnded, x.replayLost = false, false, false
+	x.failed, x.trailer = nil, nil
+	x.status = 0
+	x.start, x.startWall = w.loop.Now(), w.wall()
+	x.connectTime, x.headTime, x.bytesIn, x.bytesOut = 0, 0, 0, 0
+	x.idLen = 0
+	x.clientIP = c.addr.Addr()
+}
+
+// begin routes the request whose head has come. ended says that there is no body.
+func (x *Exchange) begin(ended bool) {
+	x.requestEnded = ended
+	x.noteRequest()
+	x.findClient()
+	limit := x.set.limits.body
+	if limit > 0 && x.req.Framing.Kind == codec.BodyLength && x.req.Framing.Length > limit {
+		x.fail(fault.New("read request head", fault.Downstream, fault.TooLarge, nil))
+		return
+	}
+	x.snapshot = x.worker.server.snapshot.Load()
+	if err := x.routeRequest(); err != nil {
+		x.fail(err)
+		return
+	}
+	// Before the plugins: what the client's Connection names must not take away a field that a plugin sets ("Connection: x-user"), and
+	// X-Forwarded-Host is the host that the client asked for, not the one that a plugin puts in its place.
+	x.noteUpgrade()
+	x.req.Header.StripHopByHop()
+	x.askUpgrade()
+	x.setForwarded()
+	if v := x.route.Chain.Request(x); v.Action == plugin.Respond {
+		x.reply(v.Reply)
+		return
+	}
+	x.forward()
+}
+
+// noteRequest keeps what the record says of the request.
+func (x *Exchange) noteRequest() {
+	x.asked = asked{
+		method: x.req.MethodBytes(), target: x.req.Target(), host: x.req.Host(),
+		userAgent: x.req.Header.GetID(codec.FieldUserAgent), referer: x.req.Header.GetID(codec.FieldReferer),
+	}
+}
+
+// routeRequest finds the route.
+func (x *Exchange) routeRequest() *fault.Error {
+	path, err := codec.NormalizePath(x.worker.scratch[:0], x.req.Path())
+	if err != nil {
+		return fault.New("normalize path", fault.Downstream, fault.BadRequest, err)
+	}
+	x.path = path
+	x.query = router.Query{Host: x.req.Host(), Path: path, Method: x.req.MethodBytes(), Facts: x}
+	switch x.snapshot.Routes.Match(&x.query, &x.match) {
+	case router.Found:
+		x.route = x.match.Rule.Value
+		return nil
+	case router.MethodNotAllowed:
+		return fault.New("route", fault.Downstream, fault.MethodNotAllowed, nil)
+	}
+	return fault.New("route", fault.Downstream, fault.NoRoute, nil)
+}
+
+// requestBody takes a run of the request body.
+func (x *Exchange) requestBody(p []byte) {
+	x.bytesIn += int64(len(p))
+	if limit := x.set.limits.body; limit > 0 && x.bytesIn > limit {
+		x.fail(fault.New("read request body", fault.Downstream, fault.TooLarge, nil))
+		return
+	}
+	x.keepForReplay(p)
+	x.call.sendBody(p)
+	x.slowDown()
+}
+
+// slowDown stops the request body while the node takes it slower than it comes.
+func (x *Exchange) slowDown() {
+	if !x.call.congested() {
+		return
+	}
+	x.down.holdBody()
+	if x.state == stateTrying && x.waiting == waitNothing {
+		x.await(waitSend)
+	}
+}
+
+// keepForReplay keeps the body so far, as long as it is small enough, so that another node can be asked.
+func (x *Exchange) keepForReplay(p []byte) {
+	if x.replayLost || x.state != stateTrying {
+		return
+	}
+	if len(x.replay)+len(p) > replayMax {
+		x.replayLost = true
+		x.dropReplay()
+		return
+	}
+	if x.replay == nil {
+		x.replay = x.worker.loop.Borrow(replayMax)[:0]
+	}
+	x.replay = append(x.replay, p...)
+}
+
+func (x *Exchange) dropReplay() {
+	if x.replay != nil {
+		x.worker.loop.Return(x.replay)
+		x.replay = nil
+	}
+}
+
+// requestEnd tells that the request is whole. trailer may be nil, and stays valid while the exchange lasts.
+func (x *Exchange) requestEnd(trailer *codec.Header) {
+	x.requestEnded, x.trailer = true, trailer
+	x.call.sendEnd(trailer)
+	switch {
+	case x.state != stateTrying || !x.call.connected():
+	case x.call.congested():
+		x.await(waitSend)
+	default:
+		x.await(waitHead)
+	}
+}
+
+// requestFailed tells that the rest of the request will not come.
+func (x *Exchange) requestFailed(e *fault.Error) {
+	if x.state == stateRouting { // its head was refused or never became whole
+		x.noteRequest()
+	}
+	x.fail(e)
+}
+
+// downDrained tells that the client's side, which was congested, no longer is.
+func (x *Exchange) downDrained() {
+	if x.call != nil {
+		x.call.want()
+		switch x.state {
+		case stateRelaying:
+			x.await(waitBody)
+		case stateTunnel:
+			x.await(waitTunnel)
+		}
+	}
+}
+
+// callDrained tells that the node's side, which was congested, no longer is.
+func (x *Exchange) callDrained() {
+	slow := x.waiting == waitSend
+	if slow {
+		x.awaitNothing()
+	}
+	switch {
+	case !x.requestEnded:
+		x.down.wantBody()
+	case slow:
+		x.await(waitHead)
+	}
+}
+
+// fail ends the exchange with an error: as an answer when none has begun, else by cutting the one that has.
+func (x *Exchange) fail(e *fault.Error) {
+	x.failed = e
+	x.dropCall()
+	if x.state < stateRelaying && e.Kind.Status != 0 {
+		x.answer(e)
+		return
+	}
+	x.finish(true)
+}
+
+// dropCall gives up the try that is under way.
+func (x *Exchange) dropCall() {
+	if x.call != nil {
+		x.call.cancel()
+		x.call = nil
+	}
+}
+
+// finish ends the exchange: everything it holds is given back and it is recorded. The last thing it does is to hand itself over.
+func (x *Exchange) finish(cut bool) {
+	x.endTunnel()
+	x.state = stateOver
+	x.dropCall()
+	x.worker.loop.DropTimer(&x.timer)
+	x.dropReplay()
+	if x.entered {
+		x.service.Leave()
+		x.entered = false
+	}
+	x.record()
+	for i := range x.tried {
+		x.tried[i] = nil
+	}
+	x.snapshot, x.route, x.service, x.node = nil, nil, nil, nil
+	x.match.Rule = nil // or an exchange that waits for use would keep a chain that is to be closed
+	x.asked = asked{}
+	x.down.done(cut)
+}
+
+// await sets the timer for what the node owes next.
+func (x *Exchange) await(w wait) {
+	x.waiting = w
+	if w == waitSend {
+		x.mark = x.call.taken()
+	}
+	x.worker.loop.SetTimer(&x.timer, x.bound(w))
+}
+
+// awaitNothing stops the timer: the node owes nothing now.
+func (x *Exchange) awaitNothing() {
+	x.waiting = waitNothing
+	x.worker.loop.StopTimer(&x.timer)
+}
+
+// Expired is the timer's: the node has taken too long.
+func (x *Exchange) Expired(*event.Timer) {
+	switch x.waiting {
+	case waitConnect:
+		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamTimeout, errConnectTimeout).Retryable(fault.Always))
+	case waitSend:
+		if x.call.taken() != x.mark {
+			x.await(waitSend)
+			return
+		}
+		x.callFailed(fault.New("send the request", fault.Upstream, fault.UpstreamTimeout, errNodeStuck))
+	case waitHead:
+		x.callFailed(fault.New("wait for the response head", fault.Upstream, fault.UpstreamTimeout, errTimeout))
+	case waitTunnel:
+		x.fail(fault.New("tunnel", fault.Internal, fault.StreamIdle, errTunnelIdle))
+	case waitBody:
+		x.callFailed(fault.New("wait for the response body", fault.Upstream, fault.UpstreamTimeout, errTimeout))
+	}
+}

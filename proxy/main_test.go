@@ -1,0 +1,10 @@
+package proxy
+
+import (
+	"testing"
+
+	"sluice/internal/testnet"
+)
+
+// TestMain fails on a goroutine or a descriptor that a test left behind.
+func TestMain(m *testing.M) { testnet.Main(m) }

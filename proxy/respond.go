@@ -1,0 +1,214 @@
+package proxy
+
+import (
+	"strconv"
+
+	"sluice/codec"
+	"sluice/core/observe"
+	"sluice/internal/fault"
+	"sluice/plugin"
+)
+
+// responseInformational passes on a 1xx head. 101 does not come here.
+func (x *Exchange) responseInformational() {
+	if x.req.Version == codec.HTTP10 {
+		return // RFC 9110 §15.2: a 1.0 client does not know them
+	}
+	x.resp.Header.StripHopByHop()
+	x.down.sendInformational(&x.resp)
+	if x.down.congested() { // there is no bound on how many a node may send
+		x.call.hold()
+	}
+}
+
+// responseHead takes the head of the node's final answer.
+func (x *Exchange) responseHead() {
+	status := x.resp.Status
+	x.headTime = x.worker.loop.Now() - x.start
+	if status == 101 {
+		x.responseUpgrade()
+		return
+	}
+	x.stale = false
+	if x.mayRetryStatus(status) {
+		// Where nobody else is left, the node's own answer is better than one of ours.
+		if node := x.another(); node != nil && x.spendRetry() {
+			x.service.Stats.Outcome(x.worker.index, observe.OutcomeServerError)
+			x.dropCall()
+			x.awaitNothing()
+			x.ask(node, false)
+			return
+		}
+	}
+	x.result = observe.OutcomeOK
+	if status >= 500 {
+		x.result = observe.OutcomeServerError
+	}
+	x.dropReplay()
+	x.state, x.status = stateRelaying, status
+	x.resp.Header.StripHopByHop()
+	x.route.Chain.Response(x)
+	x.down.sendHead(&x.resp)
+	if x.resp.Framing.HasBody() {
+		x.await(waitBody)
+	} else {
+		x.awaitNothing()
+	}
+}
+
+// responseBody takes a run of the node's answer.
+func (x *Exchange) responseBody(p []byte) {
+	x.bytesOut += int64(len(p))
+	x.down.sendBody(p)
+	if x.down.congested() {
+		x.call.hold()
+		x.worker.loop.StopTimer(&x.timer) // the node is not to blame for a slow client
+		return
+	}
+	x.await(waitBody)
+}
+
+// responseEnd tells that the node's answer is whole. trailer may be nil. The call has detached itself.
+func (x *Exchange) responseEnd(trailer *codec.Header) {
+	x.call = nil
+	x.service.Stats.Outcome(x.worker.index, x.result)
+	if trailer != nil {
+		x.down.sendTrailer(trailer)
+	}
+	x.finish(false)
+}
+
+// answer sends the contract's answer to an error. Nothing else in the gateway writes one.
+func (x *Exchange) answer(e *fault.Error) {
+	if x.idLen == 0 {
+		x.SetRequestID(x.worker.newID())
+	}
+	body := x.worker.answerText[:0]
+	body = append(body, `{"error":{"status":`...)
+	body = strconv.AppendInt(body, int64(e.Kind.Status), 10)
+	body = append(body, `,"code":"`...)
+	body = append(body, e.Kind.Code...)
+	body = append(body, `","message":"`...)
+	body = append(body, e.Kind.Text...)
+	body = append(body, `","request_id":"`...)
+	body = appendJSONText(body, x.RequestID())
+	body = append(body, "\"}}\n"...)
+	x.worker.answerText = body[:0]
+
+	x.beginOwn(e.Kind.Status, len(body))
+	x.resp.Header.Add("Content-Type", jsonType)
+	switch e.Kind {
+	case fault.MethodNotAllowed:
+		x.addAllow()
+	case fault.Overloaded, fault.RateLimited:
+		x.resp.Header.Add("Retry-After", retryAfter)
+	}
+	x.sendOwn(body)
+}
+
+// reply sends the answer of a plugin.
+func (x *Exchange) reply(r *plugin.Reply) {
+	x.beginOwn(r.Status, len(r.Body))
+	for _, h := range r.Headers {
+		x.resp.Header.Add(h.Name, []byte(h.Value))
+	}
+	x.sendOwn(r.Body)
+}
+
+// beginOwn starts the head of an answer that the gateway itself makes.
+func (x *Exchange) beginOwn(status, length int) {
+	x.state, x.status = stateAnswering, status
+	x.resp.Reset(nil)
+	x.resp.Status = status
+	x.resp.Version = codec.HTTP11
+	x.resp.Framing = codec.Framing{Kind: codec.BodyLength, Length: int64(length)}
+	x.resp.Header.AddID(codec.FieldServer, "Server", serverName)
+	x.resp.Header.AddID(codec.FieldDate, "Date", x.worker.date())
+}
+
+// sendOwn sends it: the plugins see its head as they see any other.
+func (x *Exchange) sendOwn(body []byte) {
+	if x.route != nil {
+		x.route.Chain.Response(x)
+	}
+	if bodiless := x.resp.Status == 204 || x.resp.Status == 304; bodiless || x.req.Method == codec.MethodHead {
+		if !bodiless { // what the same request with GET would have had (RFC 9110 §8.6)
+			x.resp.Header.AddID(codec.FieldContentLength, "Content-Length", strconv.AppendInt(nil, int64(len(body)), 10))
+		}
+		x.resp.Framing = codec.Framing{}
+		body = nil
+	}
+	x.down.sendHead(&x.resp)
+	if len(body) > 0 {
+		x.bytesOut += int64(len(body))
+		x.down.sendBody(body)
+	}
+	x.finish(false)
+}
+
+// addAllow lists the methods that the path has (RFC 9110 §15.5.6).
+func (x *Exchange) addAllow() {
+	var list []byte
+	for i, method := range x.match.Allow {
+		if i > 0 {
+			list = append(list, ", "...)
+		}
+		list = append(list, method...)
+	}
+	x.resp.Header.Add("Allow", list)
+}
+
+var (
+	serverName = []byte("sluice")
+	jsonType   = []byte("application/json")
+	retryAfter = []byte("1")
+)
+
+// appendJSONText appends what stands between the quotes of a JSON string. Request ids are visible ASCII, so only two bytes need care.
+func appendJSONText(dst, text []byte) []byte {
+	for _, c := range text {
+		if c == '"' || c == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// record tells observe what became of the exchange.
+func (x *Exchange) record() {
+	r := observe.Record{
+		Start:       x.startWall,
+		Duration:    x.worker.loop.Now() - x.start,
+		ConnectTime: x.connectTime,
+		HeadTime:    x.headTime,
+		Method:      x.asked.method,
+		Target:      x.asked.target,
+		Host:        x.asked.host,
+		UserAgent:   x.asked.userAgent,
+		Referer:     x.asked.referer,
+		RequestID:   x.RequestID(),
+		ClientIP:    x.clientIP,
+		ClientPort:  x.client.addr.Port(),
+		Status:      x.status,
+		BytesIn:     x.bytesIn,
+		BytesOut:    x.bytesOut,
+		Retries:     max(0, x.tries-1),
+	}
+	if len(r.Method) > 0 { // else there was no request line
+		r.Protocol = x.req.Version.String()
+	}
+	if x.route != nil {
+		r.Route = x.route.Stats
+	}
+	if x.service != nil {
+		r.Service = x.service.Stats
+	}
+	if x.node != nil {
+		r.Node = x.node.Address
+	}
+	if x.failed != nil {
+		r.Flag, r.Code = x.failed.Kind.Flag, x.failed.Kind.Code
+	}
+	x.worker.stats.Finish(&r)
+}

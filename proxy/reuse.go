@@ -1,0 +1,68 @@
+package proxy
+
+// Objects that are used again, and the list of sessions.
+
+// newRequest returns a request for s, used before if there is one.
+func (w *worker) newRequest(s *session) *request {
+	var r *request
+	if last := len(w.freeRequests) - 1; last >= 0 {
+		r = w.freeRequests[last]
+		w.freeRequests = w.freeRequests[:last]
+	} else {
+		r = new(request)
+	}
+	r.chunked, r.over = false, false
+	r.Exchange.reset(w, s, &s.client)
+	r.set = s.set
+	return r
+}
+
+// freeRequest takes a request back.
+func (w *worker) freeRequest(r *request) {
+	if !r.over { // its head never came: there was no exchange
+		w.loop.DropTimer(&r.timer)
+	}
+	w.loop.Return(r.head)
+	r.head = nil
+	r.down, r.client = nil, nil
+	r.req.Reset(nil)
+	r.resp.Reset(nil)
+	if len(w.freeRequests) < freeMax {
+		w.freeRequests = append(w.freeRequests, r)
+	}
+}
+
+// freeCall takes a call back.
+func (w *worker) freeCall(k *h1Call) {
+	if len(w.freeCalls) < freeMax {
+		w.freeCalls = append(w.freeCalls, k)
+	}
+}
+
+// link puts a session on the worker's list.
+func (w *worker) link(s *session) {
+	s.next = w.sessions
+	if s.next != nil {
+		s.next.prev = s
+	}
+	w.sessions = s
+}
+
+// unlink takes a session off the list; it may be called again.
+func (w *worker) unlink(s *session) {
+	if s.prev == nil && w.sessions != s {
+		return
+	}
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		w.sessions = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	w.stats.ConnClosed()
+	w.server.leave()
+	w.tellIfEmpty()
+}

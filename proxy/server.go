@@ -1,0 +1,173 @@
+// Package proxy is where a request lives: sessions of clients, exchanges, calls to nodes, and the workers that run them.
+//
+// A [Server] has one worker for each event loop. A worker owns everything that its connections need; workers share the current
+// [Snapshot], which is immutable, and nothing else that is written on the way of a request.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/core/event"
+	"sluice/core/observe"
+	"sluice/router"
+	"sluice/upstream"
+)
+
+// Config is what a server is made with. It must have been validated.
+type Config struct {
+	Workers        int // event loops, at least 1
+	PinWorkers     bool
+	Listeners      []ListenerConfig
+	TrustedProxies []netip.Prefix
+	Limits         LimitsConfig
+	Timeouts       TimeoutsConfig
+}
+
+// Server is the data plane. Make it with New, then Listen, then Start.
+type Server struct {
+	config Config
+	logger *slog.Logger
+	cpus   []int // that the process may run on, for pinning
+
+	workers  []*worker
+	snapshot atomic.Pointer[Snapshot]
+	settings atomic.Pointer[settings]
+	conns    atomic.Int64 // of clients
+
+	inherited []Socket // from another process; those that no listener wanted are closed
+	addrs     []netip.AddrPort
+	started   bool
+	running   sync.WaitGroup
+	failed    chan error
+}
+
+// New makes the workers. Nothing listens yet.
+func New(config Config, stats *observe.Registry, logger *slog.Logger) (*Server, error) {
+	s := &Server{config: config, logger: logger, failed: make(chan error, config.Workers)}
+	s.Apply(Settings{TrustedProxies: config.TrustedProxies, Limits: config.Limits, Timeouts: config.Timeouts})
+	empty, err := router.Build[*Route](nil)
+	if err != nil {
+		return nil, err
+	}
+	s.snapshot.Store(&Snapshot{Routes: empty})
+	if s.cpus, err = event.CPUs(); err != nil {
+		return nil, err
+	}
+	for i := range config.Workers {
+		w, err := newWorker(s, i, stats.Worker(i))
+		if err != nil {
+			return nil, err
+		}
+		s.workers = append(s.workers, w)
+	}
+	return s, nil
+}
+
+// Loops returns the workers' loops in the order of their numbers, for the registry of nodes.
+func (s *Server) Loops() []upstream.Poster {
+	loops := make([]upstream.Poster, len(s.workers))
+	for i, w := range s.workers {
+		loops[i] = w.loop
+	}
+	return loops
+}
+
+// Publish puts a snapshot in force: every request that is routed from now on sees it. Any goroutine may call it.
+func (s *Server) Publish(snap *Snapshot) { s.snapshot.Store(snap) }
+
+// Snapshot returns the snapshot in force.
+func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }
+
+// Addrs returns the addresses that Listen has bound, in the order of the configuration.
+func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
+
+// Start runs the workers, each on a goroutine of its own.
+func (s *Server) Start() {
+	s.started = true
+	for _, w := range s.workers {
+		s.running.Go(func() {
+			if err := w.loop.Run(); err != nil {
+				s.failed <- fmt.Errorf("proxy: worker %d: %w", w.index, err)
+			}
+		})
+	}
+}
+
+// Failed tells when a worker has come to an end that nobody asked for.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// errDrainCut is Drain's answer when some exchanges were not over in time.
+var errDrainCut = errors.New("proxy: drain: time is up")
+
+// Drain stops accepting, lets what is in flight end, and returns once no client is connected or ctx has ended. Connections that are idle end at once. Close
+// follows. A HandOver that is under way becomes a Drain.
+func (s *Server) Drain(ctx context.Context) error { return s.drain(ctx, (*worker).drain) }
+
+// HandOver is Drain for a server whose sockets another process listens on: nobody is in a hurry, so that nothing is lost. A connection that is idle stays
+// until its next request, or until its keep-alive time has passed: were it closed now, a request that is on its way would fail. Close follows, also when ctx
+// has ended before all were gone.
+func (s *Server) HandOver(ctx context.Context) error { return s.drain(ctx, (*worker).handOver) }
+
+func (s *Server) drain(ctx context.Context, begin func(w *worker, empty chan<- struct{})) error {
+	empty := make(chan struct{}, len(s.workers))
+	for _, w := range s.workers {
+		w.loop.Post(func() { begin(w, empty) })
+	}
+	for range s.workers {
+		select {
+		case <-empty:
+		case <-ctx.Done():
+			return fmt.Errorf("%w with %d connections open", errDrainCut, s.openConns())
+		}
+	}
+	return nil
+}
+
+// openConns counts the client connections that are left, or gives up when a loop does not answer.
+func (s *Server) openConns() int {
+	counts := make(chan int, len(s.workers))
+	for _, w := range s.workers {
+		w.loop.Post(func() { counts <- w.countSessions() })
+	}
+	total := 0
+	for range s.workers {
+		select {
+		case n := <-counts:
+			total += n
+		case <-time.After(time.Second):
+			return total
+		}
+	}
+	return total
+}
+
+// Close stops the workers at once and waits for them. Connections that are open are closed. Also for a server that was never started.
+func (s *Server) Close() {
+	for _, w := range s.workers {
+		w.loop.Stop()
+	}
+	if !s.started {
+		s.Start() // for the one turn in which a loop gives back what it holds
+	}
+	s.running.Wait()
+	s.closeInherited()
+}
+
+// admit counts a new client connection and reports false where there are too many. All are counted, since a bound may be set while they are open.
+func (s *Server) admit() bool {
+	bound := s.settings.Load().limits.conns
+	if n := s.conns.Add(1); bound > 0 && n > bound {
+		s.leave()
+		return false
+	}
+	return true
+}
+
+func (s *Server) leave() { s.conns.Add(-1) }

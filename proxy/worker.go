@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	crand "crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"sluice/core/event"
+	"sluice/core/observe"
+	"sluice/upstream"
+)
+
+// worker is what one event loop needs to proxy: everything in it is the loop's own.
+type worker struct {
+	server *Server
+	index  int
+	loop   *event.Loop
+	stats  *observe.Worker
+	random *rand.ChaCha8
+
+	listeners   []listener
+	sessions    *session        // list of all client connections
+	draining    bool            // nothing is accepted any more, and the process is to end
+	handingOver bool            // the drain is in no hurry: see Server.HandOver
+	drained     chan<- struct{} // hears that a drain has ended; nil otherwise
+
+	// Objects that are used again.
+	freeRequests []*request
+	freeCalls    []*h1Call
+	scratch      []byte // free for use within one call
+	answerText   []byte // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use
+
+	// The clock on the wall, taken at most once a turn.
+	wallAt   int64 // loop time
+	wallTime time.Time
+	dateText []byte // of the second in wallTime
+	dateUnix int64
+}
+
+// freeMax bounds the lists of objects that wait for use: what is beyond it was a peak and goes to the collector.
+const freeMax = 1024
+
+// scratchSize holds any path and any error body.
+const scratchSize = 16 << 10
+
+func newWorker(s *Server, index int, stats *observe.Worker) (*worker, error) {
+	var seed [32]byte
+	if _, err := crand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("proxy: seed: %w", err)
+	}
+	w := &worker{server: s, index: index, stats: stats, random: rand.NewChaCha8(seed), scratch: make([]byte, 0, scratchSize)}
+	options := event.Options{Logger: s.logger, OnPanic: stats.Panic}
+	if s.config.PinWorkers {
+		options.CPU = s.cpus[index%len(s.cpus)] + 1
+	}
+	loop, err := event.NewLoop(options)
+	if err != nil {
+		return nil, err
+	}
+	w.loop = loop
+	return w, nil
+}
+
+// accept takes a new client connection.
+func (w *worker) accept(c *event.Conn, err error) event.Handler {
+	if err != nil {
+		w.stats.AcceptError()
+		return nil
+	}
+	if !w.server.admit() {
+		w.stats.ConnRefused()
+		return nil
+	}
+	w.stats.ConnOpened()
+	return newSession(w, c)
+}
+
+// dial begins a call to node.
+func (w *worker) dial(x *Exchange, node *upstream.Node, fresh bool) (call, error) {
+	var k *h1Call
+	if last := len(w.freeCalls) - 1; last >= 0 {
+		k = w.freeCalls[last]
+		w.freeCalls = w.freeCalls[:last]
+	} else {
+		k = new(h1Call)
+	}
+	conn, err := node.Acquire(w.index, w.loop, k, fresh)
+	if err != nil {
+		w.freeCalls = append(w.freeCalls, k)
+		return nil, err
+	}
+	k.start(x, conn)
+	return k, nil
+}
+
+// wall returns the time on the wall in Unix nanoseconds.
+func (w *worker) wall() int64 {
+	if now := w.loop.Now(); now != w.wallAt {
+		w.wallAt, w.wallTime = now, time.Now()
+	}
+	return w.wallTime.UnixNano()
+}
+
+// date returns the time for a Date field (RFC 9110 §5.6.7).
+func (w *worker) date() []byte {
+	if unix := w.wall() / int64(time.Second); unix != w.dateUnix {
+		w.dateUnix = unix
+		w.dateText = w.wallTime.UTC().AppendFormat(w.dateText[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+	}
+	return w.dateText
+}
+
+// newID returns an id for an exchange that has none: 128 random bits in hex. It is valid until the scratch is used again.
+func (w *worker) newID() []byte {
+	var bits [16]byte
+	_, _ = w.random.Read(bits[:]) // never fails
+	return hex.AppendEncode(w.scratch[:0], bits[:])
+}
