@@ -1,0 +1,382 @@
+package control
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"sluice/core/observe"
+	"sluice/internal/problem"
+	"sluice/proxy"
+	"sluice/router"
+	"sluice/upstream"
+)
+
+// Options is what an [Engine] works with. All but Log is needed.
+type Options struct {
+	Upstream *upstream.Registry    // owned by the engine from now on; close it after the engine
+	Stats    *observe.Registry     // where the counters of routes come from
+	Publish  func(*proxy.Snapshot) // puts a snapshot in force; called by the goroutine that calls Apply
+	Log      *slog.Logger          // told of resources that go bad and come back; nil = nobody is
+}
+
+// Engine keeps what the store holds and publishes it as snapshots. It is a [Sink]: Apply is called by one goroutine at a time. Status may be
+// called by any.
+//
+// Work is by difference: a resource whose value has not changed is not looked at again, a changed route costs the path to its
+// leaf in the table, and a changed node touches its service alone. A batch makes one snapshot at most, and none when nothing is different.
+//
+// A value that does not parse or validate is left out and remembered with its problems; what was in force for its key stays so until a
+// good value comes or the key is deleted.
+type Engine struct {
+	options Options
+	kinds   kindLookup
+
+	// Owned by who calls Apply.
+	documents map[string]document // by key: the last value looked at, good or bad
+	counts    map[Kind]int        // of documents
+	errors    errorList
+	table     *router.Table[*proxy.Route]
+	refused   map[string]rule // by route id: valid, but refused by the table for what stands beside it
+	services  services
+	status    Status
+
+	published atomic.Pointer[Status]
+}
+
+// document is what tells a changed value from an unchanged one. The revision alone would not: a restored store may count anew.
+type document struct {
+	revision int64
+	hash     uint64
+}
+
+// NewEngine returns an engine that has seen nothing yet.
+func NewEngine(o Options) *Engine {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		options:   o,
+		kinds:     standard,
+		documents: make(map[string]document),
+		counts:    make(map[Kind]int),
+		errors:    errorList{byKey: make(map[string]ResourceError)},
+		table:     new(router.Table[*proxy.Route]),
+		refused:   make(map[string]rule),
+		services:  newServices(o.Upstream),
+	}
+	e.published.Store(new(Status))
+	return e
+}
+
+// Status returns what is known now. The result is shared and must not be changed.
+func (e *Engine) Status() *Status { return e.published.Load() }
+
+// Apply works a batch in and publishes a snapshot if anything is different. The first batch always publishes one.
+func (e *Engine) Apply(b Batch) {
+	w := work{engine: e, put: make(map[string]rule), take: make(map[string]bool)}
+	if b.Full {
+		w.deleteMissing(b.Changes)
+	}
+	for i := range b.Changes {
+		w.change(&b.Changes[i])
+	}
+	changed := w.routes()
+	changed = e.updateServices() || changed
+	if changed || e.status.Snapshots == 0 {
+		e.publish(b.Revision)
+	}
+	e.tell(b.Revision)
+}
+
+// publish puts what there is now in force.
+func (e *Engine) publish(revision int64) {
+	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view()})
+	e.status.Snapshots++
+	e.status.Published = revision
+}
+
+// tell makes the status known.
+func (e *Engine) tell(revision int64) {
+	e.status.Revision = revision
+	e.status.Applied = time.Now()
+	e.status.Routes, e.status.Services, e.status.Nodes = e.table.Len(), e.services.len(), e.counts[Nodes]
+	e.status.Errors = e.errors.list()
+	e.options.Stats.SetResourcesInError(len(e.status.Errors))
+	now := e.status
+	e.published.Store(&now)
+}
+
+// Close closes the plugins of all routes in force. No exchange may run any more.
+func (e *Engine) Close() {
+	for r := range e.table.All() {
+		r.Value.Chain.Close()
+	}
+}
+
+// work is one batch on its way in.
+type work struct {
+	engine *Engine
+	put    map[string]rule // by route id
+	take   map[string]bool // route ids that go out
+}
+
+// deleteMissing deletes what a full batch does not have.
+func (w *work) deleteMissing(all []Change) {
+	there := make(map[string]bool, len(all))
+	for i := range all {
+		there[all[i].Key] = !all[i].Deleted
+	}
+	for key := range w.engine.documents {
+		if !there[key] {
+			w.change(&Change{Entry: Entry{Key: key}, Deleted: true})
+		}
+	}
+}
+
+// change looks at one change.
+func (w *work) change(c *Change) {
+	e := w.engine
+	kind, id, ok := SplitKey(c.Key)
+	if !ok || kind != Routes && kind != Services && kind != Nodes {
+		return // not of this version's, or not a resource at all
+	}
+	before, known := e.documents[c.Key]
+	if c.Deleted {
+		if known {
+			delete(e.documents, c.Key)
+			e.counts[kind]--
+			e.errors.clear(c.Key)
+			w.remove(kind, c.Key, id)
+		}
+		return
+	}
+	now := document{c.ModRevision, xxhash.Sum64(c.Value)}
+	e.documents[c.Key] = now
+	if !known {
+		e.counts[kind]++
+	}
+	if known && now.hash == before.hash {
+		if _, bad := e.errors.byKey[c.Key]; kind == Nodes && !bad {
+			e.services.renew(c.Key, now.revision)
+		}
+		return
+	}
+	problems, stack := guarded(func() problem.Problems { return w.store(kind, c, id) })
+	if len(problems) > 0 {
+		if kind == Routes {
+			delete(e.refused, id) // it was waiting for its turn, and is not wanted any more
+		}
+		e.refuse(c.Key, now.revision, problems, stack)
+		return
+	}
+	if _, bad := e.errors.byKey[c.Key]; bad {
+		e.errors.clear(c.Key)
+		e.options.Log.Info("resource is good again", "key", c.Key, "revision", now.revision)
+	}
+}
+
+// refuse remembers that the stored value of a key is not in force.
+func (e *Engine) refuse(key string, revision int64, problems problem.Problems, stack []byte) {
+	bad := ResourceError{Key: key, Revision: revision, Problems: problems, Previous: e.inForce(key)}
+	old, again := e.errors.byKey[key]
+	e.errors.set(bad)
+	if again && old.Revision == revision {
+		return // tried once more with the same end
+	}
+	args := []any{"key", key, "revision", revision, "problems", problems.Error(), "previous_version_in_force", bad.Previous}
+	if stack != nil {
+		args = append(args, "stack", string(stack))
+	}
+	e.options.Log.Warn("resource refused", args...)
+}
+
+func (e *Engine) inForce(key string) bool {
+	kind, id, _ := SplitKey(key)
+	switch kind {
+	case Routes:
+		return e.table.Get(id) != nil
+	case Services:
+		return e.services.configs[id] != nil
+	case Nodes:
+		_, ok := e.services.nodes[key]
+		return ok
+	}
+	return false
+}
+
+// store takes in a new value, or says what is wrong with it.
+func (w *work) store(kind Kind, c *Change, id string) problem.Problems {
+	e := w.engine
+	switch kind {
+	case Routes:
+		one, enabled, problems := compileRoute(id, c.Value, e.kinds)
+		if len(problems) > 0 {
+			return problems
+		}
+		delete(e.refused, id)
+		if enabled {
+			w.put[id] = one
+			delete(w.take, id)
+		} else {
+			w.remove(kind, c.Key, id)
+		}
+	case Services:
+		config, err := decodeServiceAt(id, c.Value)
+		if err != nil {
+			return asProblems(err)
+		}
+		e.services.configure(id, config)
+	case Nodes:
+		n, err := DecodeNode(c.Value)
+		if err != nil {
+			return asProblems(err)
+		}
+		e.services.register(c.Key, c.ModRevision, n)
+	}
+	return nil
+}
+
+// remove takes a resource out.
+func (w *work) remove(kind Kind, key, id string) {
+	e := w.engine
+	switch kind {
+	case Routes:
+		delete(w.put, id)
+		delete(e.refused, id)
+		w.take[id] = true
+	case Services:
+		e.services.configure(id, nil)
+	case Nodes:
+		e.services.unregister(key)
+	}
+}
+
+// routes makes the new table and reports whether it differs.
+func (w *work) routes() bool {
+	e := w.engine
+	if len(w.put) == 0 && len(w.take) == 0 {
+		return false
+	}
+	before := e.table
+	table := before.Without(slices.Collect(maps.Keys(w.take))...)
+	// What was refused for its neighbours may fit now that some of those have changed.
+	var again []string
+	for id, one := range e.refused {
+		if _, newer := w.put[id]; !newer {
+			w.put[id] = one
+			again = append(again, id)
+		}
+	}
+	clear(e.refused)
+	table = w.insert(table)
+	e.table = table
+	for _, id := range again {
+		if _, taken := w.put[id]; taken {
+			e.errors.clear(Routes.Key(id))
+		}
+	}
+	changed := false
+	for id := range w.take {
+		changed = w.settle(id, before, table) || changed
+	}
+	for id := range w.put {
+		changed = w.settle(id, before, table) || changed
+	}
+	return changed
+}
+
+// insert adds the new rules to a table. A rule that makes the router panic is left out, and so costs the batch its speed, not its content.
+func (w *work) insert(table *router.Table[*proxy.Route]) (with *router.Table[*proxy.Route]) {
+	rules := make([]rule, 0, len(w.put))
+	for _, id := range slices.Sorted(maps.Keys(w.put)) { // every gateway refuses the same rules
+		rules = append(rules, w.put[id])
+	}
+	_, stack := guarded(func() problem.Problems {
+		var err error
+		with, err = table.With(rules...)
+		w.refuseRules(err)
+		return nil
+	})
+	if stack == nil {
+		return with
+	}
+	with = table
+	for _, one := range rules {
+		problems, stack := guarded(func() problem.Problems {
+			next, err := with.With(one)
+			w.refuseRules(err)
+			with = next
+			return nil
+		})
+		if problems != nil {
+			w.refuseRule(one.ID, problems, stack)
+		}
+	}
+	return with
+}
+
+// refuseRules notes the rules that a table did not take.
+func (w *work) refuseRules(err error) {
+	var all interface{ Unwrap() []error }
+	if !errors.As(err, &all) {
+		return
+	}
+	for _, one := range all.Unwrap() {
+		var refused *router.RuleError
+		if errors.As(one, &refused) {
+			w.refuseRule(refused.ID, problem.Problems{{Path: refused.Field, Text: refused.Value + ": " + refused.Err.Error()}}, nil)
+		}
+	}
+}
+
+func (w *work) refuseRule(id string, problems problem.Problems, stack []byte) {
+	e := w.engine
+	e.refused[id] = w.put[id]
+	delete(w.put, id)
+	key := Routes.Key(id)
+	e.refuse(key, e.documents[key].revision, problems, stack)
+}
+
+// settle connects one changed route with its service and counters, and reports whether it differs from before.
+func (w *work) settle(id string, before, after *router.Table[*proxy.Route]) bool {
+	e := w.engine
+	was, is := before.Get(id), after.Get(id)
+	if was == is {
+		return false
+	}
+	if is != nil {
+		is.Value.Service = e.services.use(is.Value.ServiceName)
+		is.Value.Stats = e.options.Stats.Route(id, is.Value.ServiceName)
+	} else {
+		e.options.Stats.ForgetRoute(id)
+	}
+	if was != nil {
+		e.services.release(was.Value.ServiceName)
+	}
+	return true
+}
+
+// updateServices brings the services that something has changed for up to date, and reports whether there were any.
+func (e *Engine) updateServices() bool {
+	changed := false
+	for name := range e.services.dirty {
+		problems, stack := guarded(func() problem.Problems {
+			changed = e.services.update(name) || changed
+			return nil
+		})
+		if problems != nil {
+			key := Services.Key(name)
+			e.refuse(key, e.documents[key].revision, problems, stack)
+		}
+	}
+	clear(e.services.dirty)
+	return changed
+}
+
+var _ Sink = (*Engine)(nil)

@@ -1,0 +1,202 @@
+package control
+
+import (
+	"slices"
+
+	"sluice/upstream"
+)
+
+// services is the services that are named: by a route, or by a configuration of their own. Nodes of others are kept for the day that they are. Each
+// named service has an index into the snapshot's list for as long as it is named.
+type services struct {
+	registry *upstream.Registry
+	list     []*upstream.Service // by index; nil where the index is free
+	shared   bool                // a snapshot has list: copy it before the next change
+	free     []int               // indices that may be given again
+	index    map[string]int      // by name
+	routes   map[string]int      // by name: how many routes lead there
+	configs  map[string]*upstream.Config
+	nodes    map[string]*node           // by key
+	members  map[string]map[string]bool // by name: the keys of the nodes
+	dirty    map[string]bool            // names to bring up to date
+}
+
+// node is one registered node.
+type node struct {
+	service  string
+	revision int64
+	in       bool // status 1
+	spec     upstream.NodeSpec
+}
+
+func newServices(registry *upstream.Registry) services {
+	return services{
+		registry: registry,
+		index:    make(map[string]int),
+		routes:   make(map[string]int),
+		configs:  make(map[string]*upstream.Config),
+		nodes:    make(map[string]*node),
+		members:  make(map[string]map[string]bool),
+		dirty:    make(map[string]bool),
+	}
+}
+
+// use notes one more route to a service and returns its index.
+func (s *services) use(name string) int {
+	s.routes[name]++
+	return s.place(name)
+}
+
+// release notes one route less.
+func (s *services) release(name string) {
+	if s.routes[name]--; s.routes[name] == 0 {
+		delete(s.routes, name)
+		s.dirty[name] = true
+	}
+}
+
+// place returns the index of a service that is named now.
+func (s *services) place(name string) int {
+	i, ok := s.index[name]
+	if ok {
+		return i
+	}
+	if n := len(s.free); n > 0 {
+		i, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		s.own()
+		i = len(s.list)
+		s.list = append(s.list, nil)
+	}
+	s.index[name] = i
+	s.dirty[name] = true
+	return i
+}
+
+// configure replaces the configuration of a service; nil takes it away.
+func (s *services) configure(name string, config *upstream.Config) {
+	s.dirty[name] = true
+	if config == nil {
+		delete(s.configs, name)
+		return
+	}
+	s.configs[name] = config
+	s.place(name)
+}
+
+// register adds or replaces the node of a key.
+func (s *services) register(key string, revision int64, n *Node) {
+	now := &node{n.ServiceName, revision, *n.Status == 1, upstream.NodeSpec{Upstream: n.Upstream, Weight: *n.Weight}}
+	if was := s.nodes[key]; was != nil && was.service != now.service {
+		s.unregister(key)
+	}
+	s.nodes[key] = now
+	keys := s.members[now.service]
+	if keys == nil {
+		keys = make(map[string]bool)
+		s.members[now.service] = keys
+	}
+	keys[key] = true
+	s.touch(now.service)
+}
+
+// renew notes that the value of a node was written again. That makes a difference only to which of two keys with the same address counts.
+func (s *services) renew(key string, revision int64) {
+	n := s.nodes[key]
+	if n == nil || n.revision == revision {
+		return
+	}
+	n.revision = revision
+	for other := range s.members[n.service] {
+		if other != key && s.nodes[other].spec.Upstream == n.spec.Upstream {
+			s.touch(n.service)
+			return
+		}
+	}
+}
+
+// unregister removes the node of a key.
+func (s *services) unregister(key string) {
+	was := s.nodes[key]
+	if was == nil {
+		return
+	}
+	delete(s.nodes, key)
+	keys := s.members[was.service]
+	if delete(keys, key); len(keys) == 0 {
+		delete(s.members, was.service)
+	}
+	s.touch(was.service)
+}
+
+// touch marks a service whose nodes have changed. One that nobody names is not in any snapshot, and so not different.
+func (s *services) touch(name string) {
+	if _, named := s.index[name]; named {
+		s.dirty[name] = true
+	}
+}
+
+// update makes the view of a service anew, or forgets one that nobody names any more. It reports whether there was anything to do.
+func (s *services) update(name string) bool {
+	i, placed := s.index[name]
+	if !placed {
+		return false
+	}
+	s.own()
+	if s.routes[name] == 0 && s.configs[name] == nil {
+		s.registry.Remove(name)
+		s.list[i] = nil
+		s.free = append(s.free, i)
+		delete(s.index, name)
+		return true
+	}
+	s.list[i] = s.registry.Update(name, s.configs[name], s.discovered(name))
+	return true
+}
+
+// discovered lists the nodes of a service. Where several keys have the same address, the one written last counts, so that a node which registers
+// again under another key is not there twice.
+func (s *services) discovered(name string) []upstream.NodeSpec {
+	latest := make(map[string]string, len(s.members[name])) // keys by address
+	for key := range s.members[name] {
+		n := s.nodes[key]
+		other, taken := latest[n.spec.Upstream]
+		if !taken || n.revision > s.nodes[other].revision || n.revision == s.nodes[other].revision && key > other {
+			latest[n.spec.Upstream] = key
+		}
+	}
+	specs := make([]upstream.NodeSpec, 0, len(latest))
+	for address, key := range latest {
+		n := s.nodes[key]
+		switch {
+		case n.in:
+			specs = append(specs, n.spec)
+		case s.static(name, address):
+			// Discovery's word counts: without one, the configuration would bring the node back in.
+			specs = append(specs, upstream.NodeSpec{Upstream: address})
+		}
+	}
+	return specs
+}
+
+// static reports whether the configuration of a service names the address.
+func (s *services) static(name, address string) bool {
+	config := s.configs[name]
+	return config != nil && slices.ContainsFunc(config.Nodes, func(n upstream.NodeConfig) bool { return n.Upstream == address })
+}
+
+// view returns the list for a snapshot.
+func (s *services) view() []*upstream.Service {
+	s.shared = true
+	return s.list
+}
+
+// own makes the list ours to change again.
+func (s *services) own() {
+	if s.shared {
+		s.list = slices.Clone(s.list)
+		s.shared = false
+	}
+}
+
+func (s *services) len() int { return len(s.index) }

@@ -1,0 +1,61 @@
+// Package control turns what is wanted, the resources in the store, into what is in force: an immutable snapshot.
+//
+// Data flows one way. A store hands batches of changes to the [Engine]; the engine keeps the documents, compiles what
+// changed and publishes a new snapshot by one atomic swap. Whoever wants to change something writes to the store.
+package control
+
+import (
+	"context"
+	"errors"
+)
+
+// Entry is one stored resource.
+type Entry struct {
+	Key         string // below the prefix, such as "routes/demo1"
+	Value       []byte // JSON, as it was written
+	ModRevision int64  // revision of the store at which this value was written; its ETag
+}
+
+// Change is a write or, where Deleted, the removal of a key.
+type Change struct {
+	Entry
+	Deleted bool
+}
+
+// Batch is what the store said at one revision: it is applied whole or not at all.
+type Batch struct {
+	Revision int64 // of the store once the changes are in
+	Full     bool  // Changes are all there is: a key that is not among them is gone
+	Changes  []Change
+}
+
+// Sink takes what a store says. Apply is called by one goroutine at a time, in the order of revisions.
+type Sink interface {
+	Apply(b Batch)
+}
+
+// Store is where resources are kept. All methods may be called by any goroutine and end with ctx.
+type Store interface {
+	// Get returns one entry, or ErrNotFound.
+	Get(ctx context.Context, key string) (Entry, error)
+	// List returns up to limit entries (0 = all) whose keys begin with prefix and sort after the key after, in order of keys,
+	// and the revision at which they were read.
+	List(ctx context.Context, prefix, after string, limit int) ([]Entry, int64, error)
+	// Put writes a value if cond holds, and returns the revision at which it stands. ErrConflict when cond does not hold.
+	Put(ctx context.Context, key string, value []byte, cond Precondition) (int64, error)
+	// Delete removes a key if cond holds, and returns the revision. ErrNotFound when there is none, ErrConflict when cond does not hold.
+	Delete(ctx context.Context, key string, cond Precondition) (int64, error)
+}
+
+// Precondition guards a write by the revision its author has seen. The zero value always holds.
+type Precondition struct {
+	Revision int64 // the entry's ModRevision must be this; 0 = any
+	Absent   bool  // the key must not exist
+}
+
+// What stores answer.
+var (
+	ErrNotFound    = errors.New("control: no such resource")
+	ErrConflict    = errors.New("control: the resource has changed since it was read")
+	ErrUnavailable = errors.New("control: the store cannot be reached")
+)

@@ -1,0 +1,155 @@
+package control
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"sluice/internal/problem"
+	"sluice/internal/unit"
+	"sluice/internal/when"
+	"sluice/plugin"
+	"sluice/router"
+	"sluice/upstream"
+)
+
+// Check reports everything that is wrong with a value that is to be stored under key, as a [problem.Problems]. It is what the admin API
+// asks before a write, and the same code that later decides whether the stored value comes into force. A value may still be
+// refused then for what stands beside it: see router.ErrTooManyBranches.
+func Check(key string, value []byte) error {
+	kind, id, ok := SplitKey(key)
+	if !ok {
+		return problem.Problems{{Text: "no resource has the key " + key}}
+	}
+	var err error
+	switch kind {
+	case Routes:
+		_, err = DecodeRoute(value)
+	case Nodes:
+		_, err = DecodeNode(value)
+	case Services:
+		_, err = decodeServiceAt(id, value)
+	default:
+		return problem.Problems{{Text: "this version does not keep " + string(kind)}}
+	}
+	return err
+}
+
+// decodeServiceAt is DecodeService for the value of a key, whose name the value may leave out but not contradict: nodes and routes find the
+// service by it.
+func decodeServiceAt(name string, value []byte) (*upstream.Config, error) {
+	s, problems := readService(value)
+	if len(problems) == 0 {
+		if s.Name == "" {
+			s.Name = name
+		}
+		problems = asProblems(s.Validate())
+		if s.Name != name {
+			problems.Add("name", "%q is not the %q of the key", s.Name, name)
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// validate reports everything that is wrong with a route, after SetDefaults. Plugins are built for it and closed again.
+func (r *Route) validate(kinds kindLookup) (p problem.Problems) {
+	r.check(&p)
+	if r.When != "" {
+		if _, err := when.Compile(r.When); err != nil {
+			p.Add("when", "%v", err)
+		}
+	}
+	made, problems := r.instances(kinds)
+	plugin.NewChain(made).Close()
+	return append(p, problems...)
+}
+
+// check notes what is wrong with the parts of a route that need no building.
+func (r *Route) check(p *problem.Problems) {
+	if r.ID != "" {
+		checkID(p, "id", r.ID)
+	}
+	if s := *r.Status; s != 0 && s != 1 {
+		p.Add("status", "%d is neither 1 (in force) nor 0 (out)", s)
+	}
+	if r.Priority < -1<<31 || r.Priority >= 1<<31 {
+		p.Add("priority", "%d is out of range: 32 bits", r.Priority)
+	}
+	r.checkMatching(p)
+	if r.Protocol != "http" && r.Protocol != "grpc" {
+		p.Add("protocol", "%q is none of http, grpc", r.Protocol)
+	}
+	upstream.CheckName(p, "service_name", r.ServiceName)
+	if t := r.Timeout; t != nil {
+		checkTimeout(p, "timeout.connect", t.Connect)
+		checkTimeout(p, "timeout.response", t.Response)
+	}
+	if r.Retry != nil && (r.Retry.Attempts < 0 || r.Retry.Attempts > 10) {
+		p.Add("retry.attempts", "%d is out of range: from 1 to 10, or 0 for the service's", r.Retry.Attempts)
+	}
+}
+
+func (r *Route) checkMatching(p *problem.Problems) {
+	for i, host := range r.Hosts {
+		one := router.Rule[struct{}]{ID: "x", Hosts: []string{host}, Paths: []string{"/"}}
+		if _, err := router.Build([]router.Rule[struct{}]{one}); err != nil {
+			p.Add(problem.Index("hosts", i), "%q: %v", host, reason(err))
+		}
+	}
+	if r.Prefix == "" && len(r.Paths) == 0 {
+		p.Add("prefix", "is missing: write a pattern here or in paths, such as \"/openapi/*\"")
+	}
+	if r.Prefix != "" {
+		checkPattern(p, "prefix", r.Prefix)
+	}
+	for i, pattern := range r.Paths {
+		checkPattern(p, problem.Index("paths", i), pattern)
+	}
+	for i, m := range r.Methods {
+		switch upper := strings.ToUpper(m); {
+		case !plugin.ValidToken(m) || len(m) > 32:
+			p.Add(problem.Index("methods", i), "%q is not a method, such as \"GET\"", m)
+		case m != upper:
+			p.Add(problem.Index("methods", i), "%q is not a method: they are compared with case; did you mean %q?", m, upper)
+		}
+	}
+}
+
+// maxPattern bounds a pattern: a request line of the default limit holds no longer path.
+const maxPattern = 8 << 10
+
+func checkPattern(p *problem.Problems, path, pattern string) {
+	if len(pattern) > maxPattern {
+		p.Add(path, "is longer than %d bytes", maxPattern)
+		return
+	}
+	one := router.Rule[struct{}]{ID: "x", Paths: []string{pattern}}
+	if _, err := router.Build([]router.Rule[struct{}]{one}); err != nil {
+		p.Add(path, "%q: %v", pattern, reason(err))
+	}
+}
+
+// reason strips what the router says about the rule from its error.
+func reason(err error) error {
+	var refused *router.RuleError
+	if errors.As(err, &refused) {
+		return refused.Err
+	}
+	return err
+}
+
+func checkTimeout(p *problem.Problems, path string, d unit.Duration) {
+	if d.Std() > 24*time.Hour {
+		p.Add(path, "%v is out of range: at most 24h", d)
+	}
+}
+
+// validate reports everything that is wrong with a node, after SetDefaults.
+func (n *Node) validate() (p problem.Problems) {
+	upstream.CheckName(&p, "service_name", n.ServiceName)
+	p.Under("", (&upstream.NodeConfig{Upstream: n.Upstream, Weight: n.Weight, Status: n.Status}).Validate())
+	return p
+}
