@@ -1,0 +1,183 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"sluice/control"
+)
+
+const (
+	requestTimeout = 5 * time.Second // one call to etcd; its own limit for a proposal is about the same
+	listTimeout    = time.Minute     // all pages of a list; each has requestTimeout
+	dialTimeout    = 3 * time.Second // fetching a token for a new connection
+)
+
+// Client is a connection to etcd that is made when it is first needed and made anew when it has become useless, as with a token
+// that the server no longer knows. All methods may be called by any goroutine.
+type Client struct {
+	cfg     Config
+	gate    chan struct{}  // held by who looks at or changes the two below; a channel, so that waiting for it can end with a context
+	current *connection    // nil: dial at the next use
+	closed  bool           // no more connections
+	retired sync.WaitGroup // connections that wait for their last user
+}
+
+// connection is one generation of a Client. It closes once it is retired and its last user has let go of it.
+type connection struct {
+	*clientv3.Client
+	users sync.WaitGroup
+}
+
+// NewClient returns a client for cfg, which must have passed Validate and name at least one endpoint. It does not connect yet.
+func NewClient(cfg Config) (*Client, error) {
+	cfg.SetDefaults()
+	if len(cfg.Endpoints) == 0 {
+		return nil, errors.New("etcd: no endpoints")
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := cfg.tls(); err != nil {
+		return nil, err
+	}
+	return &Client{cfg: cfg, gate: make(chan struct{}, 1)}, nil
+}
+
+// acquire returns the connection, dialling if there is none. Each success needs one release.
+func (c *Client) acquire(ctx context.Context) (*connection, error) {
+	select {
+	case c.gate <- struct{}{}:
+		defer func() { <-c.gate }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if c.closed {
+		return nil, errors.New("the client is closed")
+	}
+	if c.current == nil {
+		dialled, err := c.dial()
+		if err != nil {
+			return nil, err
+		}
+		c.current = &connection{Client: dialled}
+	}
+	c.current.users.Add(1)
+	return c.current, nil
+}
+
+// release ends the use of a connection.
+func (c *connection) release() { c.users.Done() }
+
+// retire makes the next acquire dial, unless somebody has seen to that already.
+func (c *Client) retire(old *connection) {
+	c.gate <- struct{}{}
+	defer func() { <-c.gate }()
+	if c.current != old {
+		return
+	}
+	c.current = nil
+	c.retired.Go(func() {
+		old.users.Wait() // no user can join: it is current no more
+		old.Close()
+	})
+}
+
+// Close closes the connection; calls in flight fail. A Source that runs on this client must have ended before.
+func (c *Client) Close() {
+	c.gate <- struct{}{}
+	c.closed = true
+	if c.current != nil {
+		c.current.Close()
+		c.current = nil
+	}
+	<-c.gate
+	c.retired.Wait()
+}
+
+// dial makes a connection. Without a password it returns at once; with one it fetches a token first.
+func (c *Client) dial() (*clientv3.Client, error) {
+	secure, err := c.cfg.tls()
+	if err != nil {
+		return nil, err
+	}
+	return clientv3.New(clientv3.Config{
+		Endpoints:   c.cfg.Endpoints,
+		Username:    c.cfg.Username,
+		Password:    c.cfg.Password,
+		TLS:         secure,
+		DialTimeout: dialTimeout,
+		// A dead peer is noticed after 13 s: gRPC pings no more often than every 10 s. Pings without a stream stay off, because
+		// etcd's servers count them as abuse and close the connection; the watch is a stream that is always there.
+		DialKeepAliveTime:    10 * time.Second,
+		DialKeepAliveTimeout: 3 * time.Second,
+		Logger:               zap.NewNop(), // it warns of every retry; Source reports what matters once
+		// gRPC's own waiting time between two connects grows to two minutes: far too long to be without changes after an outage.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: dialTimeout,
+		})},
+	})
+}
+
+// do runs a call on the current connection, within timeout. A connection whose token is refused is retired and the
+// call made once more on a new one: the server has not acted on it.
+func (c *Client) do(ctx context.Context, what string, timeout time.Duration, call func(context.Context, *connection) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for again := true; ; again = false {
+		conn, err := c.acquire(ctx)
+		if err != nil {
+			return failure(ctx, what, err)
+		}
+		err = call(ctx, conn)
+		conn.release()
+		if err == nil {
+			return nil
+		}
+		if !tokenRefused(err) {
+			return failure(ctx, what, err)
+		}
+		c.retire(conn)
+		if !again {
+			return failure(ctx, what, err)
+		}
+	}
+}
+
+// failure says what became of a call: ErrUnavailable, unless the caller gave up or what it asked for can never succeed. A wrong
+// password is ErrUnavailable too: that is the operator's to mend, not the caller's.
+func failure(ctx context.Context, what string, err error) error {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return fmt.Errorf("etcd: %s: %w", what, context.Canceled)
+	}
+	if errors.Is(err, rpctypes.ErrRequestTooLarge) {
+		return fmt.Errorf("etcd: %s: %w", what, err)
+	}
+	return fmt.Errorf("etcd: %s: %w (%w)", what, control.ErrUnavailable, err)
+}
+
+// code returns the gRPC code of an error of the client, in whichever of its two forms it is.
+func code(err error) codes.Code {
+	var known rpctypes.EtcdError
+	if errors.As(err, &known) {
+		return known.Code()
+	}
+	return status.Code(err)
+}
+
+// tokenRefused reports whether a new token, and so a new connection, would help.
+func tokenRefused(err error) bool {
+	return errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision)
+}

@@ -1,0 +1,191 @@
+package etcd
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"sluice/control"
+)
+
+const (
+	silentPeriods = 3 // progress periods without a word after which a watch is taken for dead
+
+	// A change that comes alone is applied at once. Changes that come within calm of the last batch are a burst, and are applied
+	// together: when no more come for burstIdle, or burstMost after the first.
+	calm      = 10 * time.Millisecond
+	burstIdle = 5 * time.Millisecond
+	burstMost = 20 * time.Millisecond
+)
+
+// watch hands on every change after the cursor. It returns why it ended, never nil.
+func (s *Source) watch(ctx context.Context, conn *connection) error {
+	// Without a leader a member would go on serving the watch in silence; so it ends with an error instead. The client keeps one
+	// stream for each set of metadata, which this call sets: a progress request on any other context would go to another stream.
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	silence := silentPeriods * s.options.ProgressPeriod
+	impatience := time.AfterFunc(requestTimeout, cancel) // Watch returns only once the server has answered
+	changes := conn.Watch(ctx, s.client.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(s.cursor+1),
+		clientv3.WithCreatedNotify(), clientv3.WithProgressNotify(), clientv3.WithFragment())
+	if !impatience.Stop() {
+		return errSilent
+	}
+	asked := make(chan struct{})
+	asking, stopAsking := context.WithCancel(ctx)
+	go func() {
+		defer close(asked)
+		s.askProgress(asking, conn)
+	}()
+	defer func() { // before cancel: asking for progress after the watch has ended would open a stream that nobody closes
+		stopAsking()
+		<-asked
+	}()
+	watchdog := time.NewTimer(silence)
+	defer watchdog.Stop()
+	for {
+		select {
+		case response, open := <-changes:
+			if err := s.receive(ctx, conn, response, open, changes); err != nil {
+				return err
+			}
+			watchdog.Reset(silence) // not before: the time the sink takes is no silence of etcd's
+		case <-watchdog.C:
+			return errSilent
+		}
+	}
+}
+
+// askProgress asks the server, again and again, to say up to which revision the watch has been told everything.
+func (s *Source) askProgress(ctx context.Context, conn *connection) {
+	ticker := time.NewTicker(s.options.ProgressPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			// It waits while the client has no connection. When it fails, the watchdog sees to the rest.
+			_ = conn.RequestProgress(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// receive takes one response, and in a burst those that follow it, and hands their changes to the sink as one batch. What came
+// before an error is handed on too.
+func (s *Source) receive(ctx context.Context, conn *connection, response clientv3.WatchResponse, open bool, more clientv3.WatchChan) error {
+	err := s.absorb(ctx, conn, response, open)
+	if err == nil && len(s.pending.changes) > 0 && time.Since(s.lastApply) < calm {
+		err = s.gather(ctx, conn, more)
+	}
+	s.apply()
+	if err == nil {
+		s.heard()
+	}
+	return err
+}
+
+// gather absorbs what follows in a burst.
+func (s *Source) gather(ctx context.Context, conn *connection, more clientv3.WatchChan) error {
+	idle := time.NewTimer(burstIdle)
+	defer idle.Stop()
+	for end := time.Now().Add(burstMost); time.Now().Before(end); {
+		select {
+		case response, open := <-more:
+			if err := s.absorb(ctx, conn, response, open); err != nil {
+				return err
+			}
+			idle.Reset(burstIdle)
+		case <-idle.C:
+			return nil
+		}
+	}
+	return nil
+}
+
+// absorb adds one response to what is pending and moves the cursor. A response holds whole revisions, never a part of one.
+func (s *Source) absorb(ctx context.Context, conn *connection, response clientv3.WatchResponse, open bool) error {
+	if !open {
+		return errClosed
+	}
+	if response.CompactRevision != 0 {
+		return errCompacted
+	}
+	if err := response.Err(); err != nil {
+		return canceled(err)
+	}
+	if id := response.Header.ClusterId; id != 0 && id != s.cluster {
+		return errRestored
+	}
+	// Older than what was seen already: either the store was restored from a backup, or this member lags behind.
+	old := response.Header.Revision < s.cursor
+	if len(response.Events) > 0 {
+		old = old || response.Events[0].Kv.ModRevision <= s.cursor
+	}
+	if old {
+		if err := s.confirm(ctx, conn); err != nil {
+			return err
+		}
+	}
+	if response.IsProgressNotify() {
+		s.cursor = max(s.cursor, response.Header.Revision)
+	}
+	s.collect(response.Events, s.cursor)
+	return nil
+}
+
+// collect makes pending changes of events that are later than seen: a server may tell some twice after a reconnect.
+func (s *Source) collect(events []*clientv3.Event, seen int64) {
+	for _, event := range events {
+		kv := event.Kv
+		if kv.ModRevision <= seen {
+			continue
+		}
+		if key, ok := s.relative(kv.Key); ok {
+			entry := control.Entry{Key: key, Value: kv.Value, ModRevision: kv.ModRevision}
+			s.pending.add(control.Change{Entry: entry, Deleted: event.Type == clientv3.EventTypeDelete})
+		}
+		s.cursor = max(s.cursor, kv.ModRevision)
+	}
+}
+
+// confirm asks, with a read that no lagging member can answer, whether the store is older than the cursor.
+func (s *Source) confirm(ctx context.Context, conn *connection) error {
+	answer, err := get(ctx, conn, s.client.cfg.Prefix, []clientv3.OpOption{clientv3.WithCountOnly()})
+	if err != nil {
+		return err
+	}
+	if answer.Header.ClusterId != s.cluster || answer.Header.Revision < s.cursor {
+		return errRestored
+	}
+	return nil
+}
+
+// apply hands what is pending to the sink, but for what the sink has already, such as the removal of a key that came and went in
+// one burst.
+func (s *Source) apply() {
+	changes := slices.DeleteFunc(s.pending.take(), s.redundant)
+	if len(changes) == 0 {
+		return
+	}
+	for _, c := range changes {
+		if c.Deleted {
+			delete(s.known, c.Key)
+		} else {
+			s.known[c.Key] = s.version(c.Entry)
+		}
+	}
+	s.sink.Apply(control.Batch{Revision: s.cursor, Changes: changes})
+	s.lastApply = time.Now()
+}
+
+// redundant reports whether a change changes nothing.
+func (s *Source) redundant(c control.Change) bool {
+	had, ok := s.known[c.Key]
+	if c.Deleted {
+		return !ok
+	}
+	return ok && had == s.version(c.Entry)
+}
