@@ -1,0 +1,257 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/control"
+	"sluice/internal/problem"
+	"sluice/internal/strict"
+)
+
+// resource is one kind of resource as the API shows it. Everything that the kinds have in common is done once, in this file and
+// the next few; what differs is here.
+type resource struct {
+	kind     control.Kind
+	singular string
+	idField  string // the member of the value that repeats the id; "" = none does
+	value    any    // zero value of the document's type, for its schema
+}
+
+// maxBody bounds a body: etcd takes 1.5 MiB at once by default, and the largest routes seen have some 10 kB.
+const maxBody = 1 << 20
+
+// attempts is how often a change is worked out anew because somebody else was faster. With n writers of one resource who all try at
+// once the last one needs n; that many operators do not edit one route.
+const attempts = 8
+
+// resources does what the calls under /v1/<kind> say.
+type resources struct {
+	store control.Store
+	log   *slog.Logger
+}
+
+// reply is the answer about one resource, or a plan.
+type reply struct {
+	Status      int
+	ETag        string `header:"ETag" doc:"the revision of the store at which the resource was written last"`
+	Location    string `header:"Location" hidden:"true"`
+	ContentType string `header:"Content-Type" hidden:"true"`
+	Body        []byte
+}
+
+const jsonType = "application/json"
+
+// location returns where a resource is.
+func location(kind control.Kind, id string) string {
+	return "/v1/" + string(kind) + "/" + url.PathEscape(id)
+}
+
+// show is the reply with a stored value. Whatever somebody has written into the store with other tools can be looked at: what is not JSON
+// comes as text.
+func show(status int, e control.Entry) *reply {
+	contentType := jsonType
+	if !json.Valid(e.Value) {
+		contentType = "text/plain; charset=utf-8"
+	}
+	return &reply{Status: status, ETag: etag(e.ModRevision), ContentType: contentType, Body: e.Value}
+}
+
+// get answers with one resource.
+func (s *resources) get(ctx context.Context, r *resource, id string, asked condition) (*reply, error) {
+	e, err := s.store.Get(ctx, r.kind.Key(id))
+	if err != nil {
+		return nil, storeFailed(err)
+	}
+	if asked.match != nil && !asked.match.has(&e) {
+		return nil, errPrecondition
+	}
+	if asked.noneMatch.has(&e) {
+		return &reply{Status: http.StatusNotModified, ETag: etag(e.ModRevision)}, nil
+	}
+	return show(http.StatusOK, e), nil
+}
+
+// edit is one write: from what stands to what shall stand.
+type edit struct {
+	resource *resource
+	id       string
+	asked    condition
+	dryRun   bool
+	guard    bool // what shall stand depends on what stands: the write must not hit anything else
+
+	// next returns the value that shall stand where current stands, nil for nothing on either side. It may be called more than once.
+	next func(current *control.Entry) ([]byte, error)
+}
+
+// write makes an edit, or says what it would do.
+func (s *resources) write(ctx context.Context, e edit) (*reply, error) {
+	for range attempts {
+		current, err := s.current(ctx, e.resource.kind.Key(e.id))
+		if err != nil {
+			return nil, err
+		}
+		next, err := e.next(current)
+		if err != nil {
+			return nil, err
+		}
+		// RFC 9110 §13.2.1: conditions count only where the write would succeed without them.
+		if !e.asked.holds(current) {
+			return nil, errPrecondition
+		}
+		switch {
+		case e.dryRun:
+			return planned(current, next)
+		case current != nil && next != nil && bytes.Equal(current.Value, next):
+			return show(http.StatusOK, *current), nil // nothing to write, and no revision to use up
+		}
+		answer, err := s.commit(ctx, e, current, next)
+		if errors.Is(err, control.ErrConflict) {
+			continue // somebody was faster; where that breaks a condition, the next round says so
+		}
+		return answer, err
+	}
+	return nil, errContended
+}
+
+// current reads what stands at a key; nil where nothing does.
+func (s *resources) current(ctx context.Context, key string) (*control.Entry, error) {
+	e, err := s.store.Get(ctx, key)
+	switch {
+	case errors.Is(err, control.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, storeFailed(err)
+	}
+	return &e, nil
+}
+
+// commit writes next over current. The error is control.ErrConflict where current stands no more.
+func (s *resources) commit(ctx context.Context, e edit, current *control.Entry, next []byte) (*reply, error) {
+	key := e.resource.kind.Key(e.id)
+	var only control.Precondition
+	if e.guard || e.asked.given() {
+		only = exactly(current)
+	}
+	if next == nil {
+		revision, err := s.store.Delete(ctx, key, only)
+		if err != nil {
+			return nil, conflictOr(err)
+		}
+		s.log.Info("resource deleted", "key", key, "revision", revision)
+		return &reply{Status: http.StatusNoContent}, nil
+	}
+	revision, err := s.store.Put(ctx, key, next, only)
+	if err != nil {
+		return nil, conflictOr(err)
+	}
+	s.log.Info("resource written", "key", key, "revision", revision)
+	answer := show(http.StatusOK, control.Entry{Key: key, Value: next, ModRevision: revision})
+	if current == nil {
+		answer.Status, answer.Location = http.StatusCreated, location(e.resource.kind, e.id)
+	}
+	return answer, nil
+}
+
+// conflictOr returns ErrConflict as it is and any other error as the answer to it.
+func conflictOr(err error) error {
+	if errors.Is(err, control.ErrConflict) {
+		return err
+	}
+	return writeFailed(err)
+}
+
+// put makes body the resource.
+func (s *resources) put(ctx context.Context, e edit, body []byte) (*reply, error) {
+	doc, err := strict.ParseJSON(body)
+	if err != nil {
+		return nil, unparsable(err)
+	}
+	e.next = func(current *control.Entry) ([]byte, error) {
+		if current == nil { // older ones have been written by whom they may
+			if err := control.CheckID(e.id); err != nil {
+				return nil, refused("path.id", err)
+			}
+		}
+		return e.complete(doc, doc, nil)
+	}
+	return s.write(ctx, e)
+}
+
+// patch changes the resource by a merge patch, RFC 7396.
+func (s *resources) patch(ctx context.Context, e edit, body []byte) (*reply, error) {
+	patch, err := strict.ParseJSON(body)
+	if err != nil {
+		return nil, unparsable(err)
+	}
+	e.guard = true
+	e.next = func(current *control.Entry) ([]byte, error) {
+		if current == nil {
+			return nil, storeFailed(control.ErrNotFound)
+		}
+		stored, err := strict.ParseJSON(current.Value)
+		if err != nil {
+			return nil, huma.NewError(http.StatusConflict, "what is stored is not JSON and cannot be patched: replace it", details("", err)...)
+		}
+		return e.complete(merge(stored, patch), patch, repeated(patch))
+	}
+	return s.write(ctx, e)
+}
+
+// remove deletes the resource.
+func (s *resources) remove(ctx context.Context, e edit) (*reply, error) {
+	e.next = func(current *control.Entry) ([]byte, error) {
+		if current == nil {
+			return nil, storeFailed(control.ErrNotFound)
+		}
+		return nil, nil
+	}
+	return s.write(ctx, e)
+}
+
+// complete returns doc as it is stored: with its id, checked, compact. sent is what the caller wrote and may not name another id. The
+// error lists these problems and all others at once.
+func (e *edit) complete(doc, sent *strict.Node, problems problem.Problems) ([]byte, error) {
+	if doc.Kind != strict.Object {
+		problems.Add("", "wants an object, not %v", doc.Kind)
+		return nil, refused("body", problems)
+	}
+	if e.resource.idField != "" {
+		e.checkSentID(sent, &problems)
+		doc = e.withID(doc)
+	}
+	value := doc.AppendJSON(nil)
+	problems.Under("", control.Check(e.resource.kind.Key(e.id), value))
+	if err := problems.Err(); err != nil {
+		return nil, refused("body", err)
+	}
+	return value, nil
+}
+
+func (e *edit) checkSentID(sent *strict.Node, problems *problem.Problems) {
+	named := sent.Get(e.resource.idField)
+	if named != nil && named.Kind != strict.Null && (named.Kind != strict.String || named.Text != e.id) {
+		problems.Add(e.resource.idField, "%s is not the %q of the URL: leave it out", named.AppendJSON(nil), e.id)
+	}
+}
+
+// withID returns doc with the id in its member. An old id that would not be valid in a value today is left out: the key has it.
+func (e *edit) withID(doc *strict.Node) *strict.Node {
+	id := &strict.Node{Kind: strict.String, Text: e.id}
+	if control.CheckID(e.id) != nil {
+		id = &strict.Node{Kind: strict.Null}
+	}
+	if doc.Get(e.resource.idField) != nil || id.Kind == strict.Null {
+		return merge(doc, &strict.Node{Kind: strict.Object, Members: []strict.Member{{Key: e.resource.idField, Value: id}}})
+	}
+	with := *doc
+	with.Members = append([]strict.Member{{Key: e.resource.idField, Value: id}}, doc.Members...)
+	return &with
+}

@@ -1,0 +1,124 @@
+// Package admin is the HTTP interface of the operator: the resources under /v1, what the gateway says about itself, and the three calls
+// that need no token (/healthz, /readyz, /metrics). It runs on net/http beside the workers and shares nothing with them but counters.
+//
+//	request ─► recover ─► token ─► mux ─► operation ─► control.Store
+//	                                                       │
+//	       workers ◄─ snapshot ◄─ control.Engine ◄─ watch ─┘
+//
+// A write goes to the store and nowhere else. Its answer comes once the store has it; the watch then brings it to the engine, and it is
+// in force on every worker within 100 ms.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"sluice/control"
+	"sluice/core/observe"
+)
+
+// Deps is what a [Server] works with. Store, Token, Status and Stats are needed.
+type Deps struct {
+	Store   control.Store
+	Token   string // what callers must show until SetToken; "" lets nobody in
+	Version string // of the program
+	Workers int    // event loops that carry traffic
+	Log     *slog.Logger
+
+	Status func() *control.Status // what is in force; any goroutine calls it
+	Source func() SourceStatus    // how the connection to the store stands; nil = not told
+	Ready  func() bool            // a condition of readiness beside the first snapshot, such as not draining; nil = none
+	Stats  *observe.Registry      // what /metrics shows
+}
+
+// Server serves the admin API. Its methods may be called by any goroutine.
+type Server struct {
+	log      *slog.Logger
+	http     *http.Server
+	listener net.Listener
+	done     chan struct{} // closed when Serve has returned
+	token    token
+	retired  atomic.Bool // another process listens; every connection ends with its next answer
+	conns    connStates
+}
+
+// Bounds of one connection. An operator's tool is near and sends little; whoever needs longer is not one.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second // 1 MiB at 35 kB/s
+	writeTimeout      = 60 * time.Second // a scrape of 20 MB (observe.MaxRoutes) at 350 kB/s
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// New returns a server that does not listen yet.
+func New(d Deps) *Server {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{log: d.Log, done: make(chan struct{})}
+	s.token.set(d.Token)
+	s.http = &http.Server{
+		Handler:           s.untilRetired(handler(d, &s.token)),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         s.conns.changed,
+		ErrorLog:          slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug), // aborted handshakes and the like: the peer's affair
+	}
+	return s
+}
+
+// SetToken changes what callers must show, from the next request on; "" lets nobody in.
+func (s *Server) SetToken(token string) { s.token.set(token) }
+
+// Handler returns what answers requests, for serving it elsewhere too. The token is asked for there as well.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// Start listens on addr, host:port, and serves until [Server.Shutdown]. An address that cannot be used is an error here. It is called once.
+func (s *Server) Start(addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("admin: %w", err)
+	}
+	s.serve(listener)
+	return nil
+}
+
+func (s *Server) serve(listener net.Listener) {
+	s.listener = listener
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !s.retired.Load() {
+			s.log.Error("admin API stopped", "error", err)
+		}
+	}()
+}
+
+// Addr returns the address that Start listens on, with the port that was chosen for port 0.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Shutdown stops listening and waits for the requests in flight. When ctx ends first they are cut off, and its error is returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if s.listener == nil {
+		return nil
+	}
+	if s.retired.Load() {
+		s.awaitBusy(ctx)
+	}
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		_ = s.http.Close() // the first error says it already
+		err = fmt.Errorf("admin: shutdown: %w", err)
+	}
+	<-s.done
+	return err
+}

@@ -1,0 +1,123 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/control"
+	"sluice/internal/unit"
+)
+
+// SourceStatus is how the connection to the store stands.
+type SourceStatus struct {
+	Connected   bool              // the watch is up, as far as can be known
+	LastContact time.Time         // when the store last said something; zero = never
+	Revision    int64             // everything up to this revision of the store has been handed to the engine
+	Resyncs     map[string]uint64 // full reads, by reason
+}
+
+// Status is what GET /v1/status says.
+type Status struct {
+	Version string    `json:"version"`
+	Go      string    `json:"go" doc:"version of Go it was built with"`
+	Started time.Time `json:"started"`
+	Workers int       `json:"workers" doc:"event loops that carry traffic"`
+	Ready   bool      `json:"ready" doc:"a snapshot is in force"`
+
+	StoreRevision   int64        `json:"store_revision" doc:"of the store, up to which its changes have been looked at"`
+	AppliedRevision int64        `json:"applied_revision" doc:"of the store, that the snapshot in force on every worker shows; lower while later changes changed nothing"`
+	Snapshots       uint64       `json:"snapshots" doc:"published since the start"`
+	LastApplied     *time.Time   `json:"last_applied,omitempty" doc:"when the last changes had been worked in"`
+	Store           *StoreStatus `json:"store,omitempty"`
+
+	Routes   int             `json:"routes" doc:"in force"`
+	Services int             `json:"services" doc:"in force: with a configuration, or named by a route"`
+	Nodes    int             `json:"nodes" doc:"registered, whatever their status"`
+	Errors   []ResourceError `json:"errors" nullable:"false" doc:"resources whose stored value is not in force, by key"`
+}
+
+// StoreStatus is the connection to the store.
+type StoreStatus struct {
+	Connected   bool              `json:"connected"`
+	LastContact *time.Time        `json:"last_contact,omitempty" doc:"absent = never"`
+	Staleness   *unit.Duration    `json:"staleness,omitempty" doc:"since the last contact; up to some 10s is usual while connected"`
+	Resyncs     map[string]uint64 `json:"resyncs,omitempty" doc:"full reads, by reason"`
+}
+
+// ResourceError is one resource whose stored value is not in force.
+type ResourceError struct {
+	Key      string            `json:"key" doc:"below the prefix"`
+	Kind     control.Kind      `json:"kind,omitempty"`
+	ID       string            `json:"id,omitempty"`
+	Revision int64             `json:"revision" doc:"at which the value was written"`
+	Previous bool              `json:"previous_in_force" doc:"an earlier version stays in force"`
+	Problems []ResourceProblem `json:"problems" nullable:"false"`
+}
+
+// ResourceProblem is one thing that is wrong with a resource.
+type ResourceProblem struct {
+	Path    string `json:"path" doc:"JSON path in the resource; empty for the whole of it"`
+	Message string `json:"message"`
+}
+
+type statusOutput struct{ Body *Status }
+
+func registerStatus(api huma.API, d Deps) {
+	started := time.Now()
+	op := huma.Operation{
+		OperationID: "status", Method: http.MethodGet, Path: "/v1/status", Tags: []string{"gateway"},
+		Summary: "Ask what is in force", Description: "Also which resources are not, and why.",
+	}
+	huma.Register(api, op, func(context.Context, *struct{}) (*statusOutput, error) {
+		return &statusOutput{Body: status(d, started)}, nil
+	})
+}
+
+func status(d Deps, started time.Time) *Status {
+	now := d.Status()
+	s := &Status{
+		Version: d.Version, Go: runtime.Version(), Started: started.UTC(), Workers: d.Workers, Ready: now.Ready(),
+		StoreRevision: now.Revision, AppliedRevision: now.Published, Snapshots: now.Snapshots, LastApplied: moment(now.Applied),
+		Routes: now.Routes, Services: now.Services, Nodes: now.Nodes, Errors: []ResourceError{},
+	}
+	for _, e := range now.Errors {
+		s.Errors = append(s.Errors, resourceError(e))
+	}
+	if d.Source != nil {
+		source := d.Source()
+		s.Store = storeStatus(source)
+		s.StoreRevision = max(s.StoreRevision, source.Revision) // progress notices reach the source alone
+	}
+	return s
+}
+
+func storeStatus(source SourceStatus) *StoreStatus {
+	s := &StoreStatus{Connected: source.Connected, LastContact: moment(source.LastContact), Resyncs: source.Resyncs}
+	if s.LastContact != nil {
+		silent := unit.Duration(max(0, time.Since(source.LastContact)).Round(time.Millisecond))
+		s.Staleness = &silent
+	}
+	return s
+}
+
+func resourceError(e control.ResourceError) ResourceError {
+	kind, id, _ := control.SplitKey(e.Key)
+	r := ResourceError{Key: e.Key, Kind: kind, ID: id, Revision: e.Revision, Previous: e.Previous, Problems: []ResourceProblem{}}
+	for _, p := range e.Problems {
+		r.Problems = append(r.Problems, ResourceProblem{p.Path, p.Text})
+	}
+	return r
+}
+
+// moment returns t for JSON, nil where there is none.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
