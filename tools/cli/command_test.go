@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// command runs one command line and returns its exit code and output.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = Main(t.Context(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sluice.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCheckPrintsEveryProblemWithItsPlace(t *testing.T) {
+	path := write(t, "workers: -1\nlimits:\n  body: 10\nlisteners:\n  - adress: x\n")
+	code, _, stderr := command(t, "check", "--config", path)
+	if code != exitFailure {
+		t.Errorf("exit code %d, want %d", code, exitFailure)
+	}
+	for _, want := range []string{path + ":1:", "workers", path + ":3:", "limits.body", path + ":5:", "adress", "address"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestCheckAcceptsAGoodFile(t *testing.T) {
+	code, stdout, stderr := command(t, "check", "--config", write(t, "workers: 2\naccess_log: {path: \"\"}\n"))
+	if code != exitOK || !strings.HasSuffix(stdout, ": good\n") {
+		t.Errorf("%d %q %q", code, stdout, stderr)
+	}
+}
+
+func TestBadUsageExitsWithTwo(t *testing.T) {
+	for _, args := range [][]string{
+		{"fly"}, {"run", "--no-such-flag"}, {"run", "extra"}, {"check"}, {"run", "--workers", "-3"},
+		{"run", "--config", filepath.Join(t.TempDir(), "missing.yaml")}, {"run", "--log-level", "loud"},
+		{"run", "--config", write(t, "nonsense: 1\n")}, {"run", "--etcd", "nowhere"},
+	} {
+		code, _, stderr := command(t, args...)
+		if code != exitUsage || stderr == "" {
+			t.Errorf("%v: exit code %d, want %d; stderr %q", args, code, exitUsage, stderr)
+		}
+	}
+}
+
+func TestAPortThatIsTakenIsARuntimeFailure(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	code, _, stderr := command(t, "run", "--data-dir", t.TempDir(), "--admin", "127.0.0.1:0", "--listen", taken.Addr().String(), "--log-level", "error")
+	if code != exitFailure || !strings.Contains(stderr, "address already in use") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+}
+
+func TestVersionNamesVersionCommitAndGo(t *testing.T) {
+	code, stdout, _ := command(t, "version")
+	if code != exitOK || !strings.HasPrefix(stdout, "sluice "+Version+" commit ") || !strings.Contains(stdout, " go1.") {
+		t.Errorf("%d %q", code, stdout)
+	}
+}

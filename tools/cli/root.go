@@ -1,0 +1,80 @@
+// Package cli is the commands that a person types: run, demo, check and version.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of the program.
+const (
+	exitOK      = 0 // it did what was asked, or stopped gracefully
+	exitFailure = 1 // something went wrong at run time
+	exitUsage   = 2 // the command or the configuration is wrong; nothing was started
+)
+
+// usageError is an error of whoever typed the command or wrote the configuration.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Main runs the command in args (without the program's name) and returns the exit code.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+	default:
+		fmt.Fprintln(stderr, "sluice:", err)
+	}
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// errReported is a failure whose reasons have been printed.
+var errReported = errors.New("reported")
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sluice",
+		Short:         "An L7 gateway and edge proxy with live configuration from etcd",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("there is no command %q: see sluice --help", args[0])}
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newRun(), newDemo(), newCheck(), newVersion())
+	return root
+}
+
+// noArgs refuses arguments that a command does not take.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no argument, but was given %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+// environ is the environment that settings are read from; tests replace it.
+var environ = os.Environ
