@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+func aboutIdle(o *options) string {
+	return fmt.Sprintf("%d keep-alive connections that have had one answer each and then say nothing", o.idle)
+}
+
+// idleResult is what idle connections cost one rival.
+type idleResult struct {
+	Connections int    `json:"connections"`
+	Before      memory `json:"before_bytes"`
+	After       memory `json:"after_bytes"`
+}
+
+// perConnection returns the growth per connection in KiB.
+func (r idleResult) perConnection() (rss, anon float64) {
+	n := float64(r.Connections) * 1024
+	return float64(r.After.RSS-r.Before.RSS) / n, float64(r.After.Anon-r.Before.Anon) / n
+}
+
+// runIdle measures user memory only: the kernel's share, some KiB for each socket, is the same for everybody. What nginx and
+// HAProxy set aside at their start for the connections they are configured for is not in the growth.
+func runIdle(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
+	rec := newRecord("idle", h)
+	t := &table{}
+	t.add("", "RSS MiB before", "RSS MiB after", "KiB/connection", "of it own memory")
+	for _, r := range h.rivals {
+		fmt.Fprintf(h.log, "idle connections: %s\n", r.name)
+		res, err := measureIdle(ctx, h, r)
+		if err != nil {
+			return rec, fmt.Errorf("%s: %w", r.name, err)
+		}
+		rec.Result[r.name] = res
+		rss, anon := res.perConnection()
+		t.add(r.name, mib(res.Before.RSS), mib(res.After.RSS), fmt.Sprintf("%.2f", rss), fmt.Sprintf("%.2f", anon))
+	}
+	return rec, t.write(stdout)
+}
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
+
+func measureIdle(ctx context.Context, h *harness, r *rival) (*idleResult, error) {
+	// A second of load first, so that pools and heaps have their size and only the connections are counted.
+	if _, err := takeTurn(ctx, h, r, time.Second); err != nil {
+		return nil, err
+	}
+	// Then some connections that are not counted, to fill the room that the load has left free in the heap: growth begins
+	// only where that ends, and a program that hoards would seem to get its connections for nothing.
+	first, err := openIdle(ctx, r, h.opt.idle/idleLead)
+	defer closeAll(first)
+	if err != nil {
+		return nil, err
+	}
+	before, err := settledMemory(ctx, r.worker)
+	if err != nil {
+		return nil, err
+	}
+	conns, err := openIdle(ctx, r, h.opt.idle)
+	defer closeAll(conns)
+	if err != nil {
+		return nil, err
+	}
+	after, err := settledMemory(ctx, r.worker)
+	if err != nil {
+		return nil, err
+	}
+	// A gateway that had closed them would have cost nothing: each must still answer.
+	for i, c := range conns {
+		if err := askOnce(c, r.host()); err != nil {
+			return nil, fmt.Errorf("connection %d was not kept: %w", i, err)
+		}
+	}
+	return &idleResult{Connections: len(conns), Before: before, After: after}, nil
+}
+
+func closeAll(conns []net.Conn) {
+	for _, c := range conns {
+		_ = c.Close() // nothing is owed to it
+	}
+}
+
+// idleLead: one uncounted connection for so many counted ones.
+const idleLead = 4
+
+// idleOpeners is how many connections have a request in flight at once while they are opened: few, so that the pool towards the
+// origin does not grow beyond what the load before has left.
+const idleOpeners = 16
+
+// openIdle returns what it has opened, also beside an error.
+func openIdle(ctx context.Context, r *rival, n int) ([]net.Conn, error) {
+	conns := make([]net.Conn, n)
+	errs := make([]error, idleOpeners)
+	var wg sync.WaitGroup
+	for k := range idleOpeners {
+		wg.Go(func() {
+			for i := k; i < n && errs[k] == nil; i += idleOpeners {
+				conns[i], errs[k] = openOne(ctx, r.host())
+			}
+		})
+	}
+	wg.Wait()
+	var open []net.Conn
+	for _, c := range conns {
+		if c != nil {
+			open = append(open, c)
+		}
+	}
+	return open, errors.Join(errs...)
+}
+
+func openOne(ctx context.Context, host string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1}
+	c, err := d.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return nil, err
+	}
+	return c, askOnce(c, host)
+}
+
+// askOnce sends one request and reads its answer to the end, so that the connection is idle afterwards.
+func askOnce(c net.Conn, host string) error {
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", smallPath, host); err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK || string(body) != smallBody || res.Close {
+		return fmt.Errorf("%s, close=%v, body %q", res.Status, res.Close, body)
+	}
+	return c.SetDeadline(time.Time{})
+}
+
+// settledMemory reads until five readings in a row, 200 ms apart, agree to 64 KiB. A collector that keeps giving memory back is
+// waited for 10 s at most; then the last reading counts.
+func settledMemory(ctx context.Context, pid int) (memory, error) {
+	const step, same, slack = 200 * time.Millisecond, 5, 64 << 10
+	last, err := readMemory(pid)
+	if err != nil {
+		return memory{}, err
+	}
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	deadline := time.Now().Add(10 * time.Second)
+	for agreed := 1; agreed < same && time.Now().Before(deadline); {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return memory{}, ctx.Err()
+		}
+		m, err := readMemory(pid)
+		if err != nil {
+			return memory{}, err
+		}
+		if max(m.RSS-last.RSS, last.RSS-m.RSS) <= slack {
+			agreed++
+		} else {
+			agreed = 1
+		}
+		last = m
+	}
+	return last, nil
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// options is the command line.
+type options struct {
+	scenarios   []scenario
+	rivals      []string // names, in the order of the table
+	with        []command
+	rounds      int
+	duration    time.Duration // of one wrk run
+	connections int
+	idle        int     // connections of the scenario idle
+	maxRatio    float64 // above this CPU ratio of sluice to nginx the run fails; 0 = never
+	repo        string  // root of the repository, to build sluice from
+	sluice      string  // binary to use instead of building one
+	out         string  // folder for the raw results
+}
+
+// command is a rival given on the command line: a program that is to be measured beside the known ones.
+type command struct {
+	name string
+	line string // words separated by spaces; {port} and {origin} stand for the ports to listen on and to forward to
+}
+
+// What --quick sets: enough to notice a wrong answer or a cost that has doubled, too little for a figure.
+const (
+	quickRounds   = 2
+	quickDuration = 2 * time.Second
+	// The goal is below 0.85. Two rounds of two seconds on a busy machine have been seen 0.2 off, so 1.5 is beyond any such mishap.
+	quickMaxRatio = 1.5
+)
+
+func parseOptions(args []string, stderr io.Writer) (*options, error) {
+	opt := &options{}
+	f := flag.NewFlagSet("bench/run", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	names := f.String("scenario", "small", "small, idle, syscalls, several with commas, or all")
+	rivals := f.String("rivals", "sluice,nginx,haproxy", "who is measured")
+	quick := f.Bool("quick", false, "a short run for CI: 2 rounds of 2s; fails on a wrong answer or a CPU ratio to nginx above 1.5")
+	f.IntVar(&opt.rounds, "rounds", 5, "rounds; in each, every rival has one turn")
+	f.DurationVar(&opt.duration, "duration", 5*time.Second, "length of one turn")
+	f.IntVar(&opt.connections, "connections", 64, "connections of wrk")
+	f.IntVar(&opt.idle, "idle-connections", 5000, "connections of the scenario idle")
+	f.Float64Var(&opt.maxRatio, "max-ratio", 0, "fail when sluice's CPU per request is above this multiple of nginx's; 0 = never")
+	f.StringVar(&opt.repo, "repo", "..", "root of the repository")
+	f.StringVar(&opt.sluice, "sluice", "", "sluice binary to measure; none = build one from the repository")
+	f.StringVar(&opt.out, "out", "out", "folder for the raw results; empty = none")
+	f.Func("with", "another rival, as NAME=COMMAND with {port} and {origin} for the two ports; repeatable", opt.addCommand)
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("%w: %q is not a flag", errUsage, f.Arg(0))
+	}
+	opt.rivals = strings.Split(*rivals, ",")
+	if *quick {
+		opt.makeQuick(f)
+	}
+	var err error
+	if opt.scenarios, err = findScenarios(*names); err != nil {
+		return nil, err
+	}
+	return opt, opt.validate()
+}
+
+func (opt *options) addCommand(text string) error {
+	name, line, ok := strings.Cut(text, "=")
+	if !ok || name == "" || !strings.Contains(line, "{port}") {
+		return errors.New("write NAME=COMMAND, with {port} in the command")
+	}
+	opt.with = append(opt.with, command{name, line})
+	return nil
+}
+
+// makeQuick shortens what the command line does not set itself.
+func (opt *options) makeQuick(f *flag.FlagSet) {
+	set := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if !set["rounds"] {
+		opt.rounds = quickRounds
+	}
+	if !set["duration"] {
+		opt.duration = quickDuration
+	}
+	if !set["max-ratio"] {
+		opt.maxRatio = quickMaxRatio
+	}
+}
+
+func (opt *options) validate() error {
+	switch {
+	case opt.rounds < 1:
+		return fmt.Errorf("%w: -rounds is %d: at least 1", errUsage, opt.rounds)
+	case opt.duration < time.Second || opt.duration%time.Second != 0:
+		return fmt.Errorf("%w: -duration is %s: whole seconds, as wrk wants them", errUsage, opt.duration)
+	case opt.connections < 1 || opt.connections > maxConnections:
+		return fmt.Errorf("%w: -connections is %d: 1 to %d", errUsage, opt.connections, maxConnections)
+	case opt.idle < 100 || opt.idle+opt.idle/idleLead > maxConnections:
+		return fmt.Errorf("%w: -idle-connections is %d: 100 to %d", errUsage, opt.idle, maxConnections*idleLead/(idleLead+1))
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Paths of the origin.
+const (
+	smallPath = "/small" // what is measured
+	checkPath = "/check" // says which fields reached the origin
+	countPath = "/count" // how many requests it has answered
+)
+
+// smallBody is the answer that is measured: 64 bytes, so that what is compared is the work per request.
+const smallBody = "sluice bench: sixty-four bytes of an answer, no more, no less.\r\n"
+
+// originConf makes answers from memory. README.md has the measurement by which nginx was chosen over an origin of our own.
+const originConf = nginxMain + `
+http {
+  access_log off;
+  tcp_nodelay on;
+  default_type text/plain;
+  keepalive_timeout 600s;
+  keepalive_requests 1000000000;
+  client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; scgi_temp_path tmp;
+  server {
+    listen 127.0.0.1:{port} backlog=4096;
+    location = /small { return 200 "{small}"; }
+    location = /check { return 200 "{check}"; }
+    location = /count { stub_status; }
+  }
+}
+`
+
+// startOrigin runs the server that all rivals forward to.
+func (h *harness) startOrigin(ctx context.Context, dir string) error {
+	var check strings.Builder
+	for _, f := range checkedFields {
+		fmt.Fprintf(&check, "%s=$http_%s\n", f.name, strings.ReplaceAll(strings.ToLower(f.name), "-", "_"))
+	}
+	o, err := h.runNginx("origin", dir, originConf, "{small}", smallBody, "{check}", check.String())
+	if err != nil {
+		return err
+	}
+	if err := o.ready(ctx); err != nil {
+		return err
+	}
+	h.origin = o
+	return nil
+}
+
+// originCount returns how many requests the origin has answered since its start, this one included.
+func (h *harness) originCount(ctx context.Context) (int64, error) {
+	body, _, err := get(ctx, h.origin.url(countPath), nil)
+	if err != nil {
+		return 0, err
+	}
+	return parseStubStatus(body)
+}
+
+// parseStubStatus reads the third number of the line below "server accepts handled requests".
+func parseStubStatus(text string) (int64, error) {
+	_, rest, ok := strings.Cut(text, "requests\n")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 3 {
+		return 0, fmt.Errorf("origin: stub_status says %q", text)
+	}
+	n, err := strconv.ParseInt(fields[2], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("origin: stub_status: %w", err)
+	}
+	return n, nil
+}
+
+// probe makes one connection per request, so that no idle one of the harness is counted as a rival's memory.
+var probe = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// get returns body and head of a 200; any other status is an error.
+func get(ctx context.Context, url string, fields http.Header) (string, http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	for name, values := range fields {
+		req.Header[name] = values
+	}
+	res, err := probe.Do(req)
+	if err != nil {
+		return "", nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		return "", nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return "", nil, fmt.Errorf("%s: %s: %s", url, res.Status, strings.TrimSpace(string(body)))
+	}
+	return string(body), res.Header, nil
+}
+
+func expectOK(ctx context.Context, url string) error {
+	_, _, err := get(ctx, url, nil)
+	return err
+}
+
+// expectSmall requires the answer that is measured, to the byte.
+func expectSmall(ctx context.Context, r *rival) error {
+	body, _, err := get(ctx, r.url(smallPath), nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.name, err)
+	}
+	if body != smallBody {
+		return fmt.Errorf("%s: the answer is %q, the origin's was %q", r.name, body, smallBody)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package main
+
+import "fmt"
+
+// summary is one rival's row: medians over the rounds.
+type summary struct {
+	name           string
+	invalid        bool    // some answer was wrong, so its figures mean nothing
+	rate           float64 // requests per second
+	cpu, user, sys float64 // microseconds per request
+	p50, p99       float64 // milliseconds
+	rss            float64 // MiB
+	cpuRatio       spread  // to nginx, round by round; zero when nginx is not measured
+	hasRatio       bool    // cpuRatio is valid
+}
+
+func summarize(rivals []*rival, turns map[string][]turn) []summary {
+	base := column(turns["nginx"], turn.cpuNs)
+	var rows []summary
+	for _, r := range rivals {
+		t := turns[r.name]
+		s := summary{name: r.name}
+		for i := range t {
+			s.invalid = s.invalid || len(t[i].Errors) > 0
+		}
+		median := func(of func(turn) float64) float64 { return spreadOf(column(t, of)).Median }
+		s.rate = median(func(t turn) float64 { return t.Rate })
+		s.cpu = median(turn.cpuNs) / 1e3
+		s.user = median(func(t turn) float64 { return t.UserNs }) / 1e3
+		s.sys = median(func(t turn) float64 { return t.SystemNs }) / 1e3
+		s.p50 = median(func(t turn) float64 { return t.P50.Seconds() * 1e3 })
+		s.p99 = median(func(t turn) float64 { return t.P99.Seconds() * 1e3 })
+		s.rss = median(func(t turn) float64 { return float64(t.RSS) / (1 << 20) })
+		if of := ratios(column(t, turn.cpuNs), base); len(of) > 0 {
+			s.cpuRatio, s.hasRatio = spreadOf(of), true
+		}
+		rows = append(rows, s)
+	}
+	return rows
+}
+
+func column(turns []turn, of func(turn) float64) []float64 {
+	var v []float64
+	for _, t := range turns {
+		v = append(v, of(t))
+	}
+	return v
+}
+
+func smallTable(rows []summary) *table {
+	t := &table{}
+	t.add("", "requests/s", "CPU µs/request", "user", "system", "p50 ms", "p99 ms", "RSS MiB", "CPU to nginx", "lowest–highest")
+	for _, s := range rows {
+		if s.invalid {
+			t.add(s.name, "invalid: wrong answers")
+			continue
+		}
+		ratio, between := "", ""
+		if s.hasRatio {
+			ratio = fmt.Sprintf("%.2f", s.cpuRatio.Median)
+			between = fmt.Sprintf("%.2f–%.2f", s.cpuRatio.Min, s.cpuRatio.Max)
+		}
+		t.add(s.name, thousands(s.rate), fmt.Sprintf("%.1f", s.cpu), fmt.Sprintf("%.1f", s.user), fmt.Sprintf("%.1f", s.sys),
+			fmt.Sprintf("%.2f", s.p50), fmt.Sprintf("%.2f", s.p99), fmt.Sprintf("%.1f", s.rss), ratio, between)
+	}
+	return t
+}
+
+// judge fails the record when sluice costs more than maxRatio of nginx's CPU; 0 means no bound.
+func judge(rec *record, rows []summary, maxRatio float64) {
+	for _, s := range rows {
+		if s.name != "sluice" || maxRatio == 0 {
+			continue
+		}
+		switch {
+		case !s.hasRatio:
+			rec.fail("sluice has no ratio to nginx to be judged by: measure both")
+		case s.cpuRatio.Median > maxRatio:
+			rec.fail("sluice takes %.2f of nginx's CPU per request, more than %.2f", s.cpuRatio.Median, maxRatio)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+func aboutSyscalls(o *options) string {
+	return fmt.Sprintf("system calls per request at %d connections, counted by strace for %s", o.connections, o.duration)
+}
+
+// syscallResult is one rival's system calls under load.
+type syscallResult struct {
+	Requests int64            `json:"requests"`
+	Calls    map[string]int64 `json:"calls"`
+}
+
+func (r syscallResult) perRequest(name string) float64 {
+	return float64(r.Calls[name]) / float64(r.Requests)
+}
+
+func (r syscallResult) total() float64 {
+	var n int64
+	for _, c := range r.Calls {
+		n += c
+	}
+	return float64(n) / float64(r.Requests)
+}
+
+// most returns the calls that are made most, in words.
+func (r syscallResult) most() string {
+	var names []string
+	for name := range r.Calls {
+		if r.perRequest(name) >= 0.01 {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if d := r.Calls[b] - r.Calls[a]; d != 0 {
+			return int(max(-1, min(1, d)))
+		}
+		return strings.Compare(a, b)
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %.2f", name, r.perRequest(name))
+	}
+	return strings.Join(names, ", ")
+}
+
+// runSyscalls counts every thread of the process. A traced program is several times slower, so more of its connections are
+// ready at each wait than in real life; only calls per event are much the same.
+func runSyscalls(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
+	rec := newRecord("syscalls", h)
+	t := &table{text: true}
+	t.add("", "calls/request", "of them")
+	for _, r := range h.rivals {
+		fmt.Fprintf(h.log, "system calls: %s\n", r.name)
+		res, err := measureSyscalls(ctx, h, r)
+		if err != nil {
+			return rec, fmt.Errorf("%s: %w", r.name, err)
+		}
+		rec.Result[r.name] = res
+		t.add(r.name, fmt.Sprintf("%.2f", res.total()), res.most())
+	}
+	return rec, t.write(stdout)
+}
+
+func measureSyscalls(ctx context.Context, h *harness, r *rival) (*syscallResult, error) {
+	if err := expectSmall(ctx, r); err != nil {
+		return nil, err
+	}
+	tr, err := startTrace(ctx, h, r)
+	if err != nil {
+		return nil, err
+	}
+	l, err := runWrk(ctx, r.url(smallPath), h.opt.connections, h.opt.duration)
+	calls, traceErr := tr.finish()
+	switch {
+	case err != nil:
+		return nil, err
+	case traceErr != nil:
+		return nil, traceErr
+	case l.Requests == 0:
+		return nil, fmt.Errorf("no request was answered")
+	case len(l.Errors) > 0:
+		return nil, fmt.Errorf("%w: %s", errResult, strings.Join(l.Errors, "; "))
+	}
+	return &syscallResult{Requests: l.Requests, Calls: calls}, nil
+}
