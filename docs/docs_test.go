@@ -1,0 +1,174 @@
+// Package docs_test holds the pages to the code: what a page says and code can check is checked here.
+package docs_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/control/file"
+	"sluice/core/observe"
+	"sluice/internal/fault"
+	"sluice/plugin/builtin"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// firstColumn returns what stands in back quotes in the first cell of every table row.
+func firstColumn(page string) map[string]string {
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|(.*)$").FindAllStringSubmatch(page, -1) {
+		rows[m[1]] = m[2]
+	}
+	return rows
+}
+
+func TestEverySettingIsInTheReferenceWithItsDefaultAndVariable(t *testing.T) {
+	rows := firstColumn(read(t, "reference/configuration.md"))
+	config := new(file.Config)
+	config.SetDefaults()
+	for _, path := range file.Settings() {
+		row, ok := rows[path]
+		delete(rows, path)
+		if !ok {
+			t.Errorf("%s is not in the reference", path)
+			continue
+		}
+		want := "empty"
+		if text := defaultOf(config, path); text != "" {
+			want = "`" + text + "`"
+		}
+		if cells := strings.Split(row, "|"); strings.TrimSpace(cells[0]) != want || !strings.Contains(cells[1], "`"+file.EnvName(path)+"`") {
+			t.Errorf("%s: the row has %s and %s, want %s and `%s`", path, cells[0], cells[1], want, file.EnvName(path))
+		}
+	}
+	for path := range rows {
+		t.Errorf("%s is in the reference and is no setting", path)
+	}
+}
+
+// defaultOf returns the value of a setting as it is written in a file.
+func defaultOf(config *file.Config, path string) string {
+	v := reflect.ValueOf(config).Elem()
+	for _, name := range strings.Split(path, ".") {
+		for i := range v.NumField() {
+			if tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ","); tag == name {
+				v = v.Field(i)
+				break
+			}
+		}
+	}
+	switch x := v.Interface().(type) {
+	case []string:
+		return strings.Join(x, ",")
+	case fmt.Stringer:
+		return x.String()
+	}
+	if path == "listeners" {
+		return config.Listeners[0].Address
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+func TestEveryMetricIsInTheReference(t *testing.T) {
+	rows := firstColumn(read(t, "reference/metrics.md"))
+	descs := make(chan *prometheus.Desc, 100)
+	observe.NewRegistry(1).Collector().Describe(descs)
+	close(descs)
+	name := regexp.MustCompile(`fqName: "([^"]+)"`)
+	for d := range descs {
+		metric := name.FindStringSubmatch(d.String())[1]
+		if _, ok := rows[metric]; !ok {
+			t.Errorf("%s is not in the reference", metric)
+		}
+		delete(rows, metric)
+	}
+	for metric := range rows {
+		t.Errorf("%s is in the reference and is no metric", metric)
+	}
+}
+
+func TestEveryErrorIsInTheReference(t *testing.T) {
+	page := read(t, "reference/errors.md")
+	for _, k := range fault.Kinds() {
+		if k.Status == 0 {
+			if !strings.Contains(page, fmt.Sprintf("`%s` (%s)", k.Code, k.Flag)) {
+				t.Errorf("%s (%s) is not in the reference", k.Code, k.Flag)
+			}
+		} else if !strings.Contains(page, fmt.Sprintf("| %d | %s | %s |", k.Status, k.Code, k.Flag)) {
+			t.Errorf("%d %s %s is not in the reference", k.Status, k.Code, k.Flag)
+		}
+	}
+}
+
+func TestEveryPluginKeyIsInTheReference(t *testing.T) {
+	page := read(t, "reference/plugins.md")
+	key := regexp.MustCompile(`(?m)^    "([a-z_]+)": \{`)
+	for _, k := range builtin.Kinds() {
+		_, section, ok := strings.Cut(page, "## "+k.Name+"\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		if !ok || !strings.Contains(section, fmt.Sprintf("Priority %d.", k.Priority)) {
+			t.Errorf("%s has no section with its priority %d", k.Name, k.Priority)
+		}
+		for _, alias := range k.Aliases {
+			if !strings.Contains(section, "`"+alias+"`") {
+				t.Errorf("%s: its alias %s is not named", k.Name, alias)
+			}
+		}
+		rows := firstColumn(section)
+		for _, m := range key.FindAllStringSubmatch(k.Schema, -1) {
+			if _, ok := rows[m[1]]; !ok {
+				t.Errorf("%s: its key %s is not named", k.Name, m[1])
+			}
+		}
+	}
+}
+
+func TestEveryLinkLeadsSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	pages := 0
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata" || d.Name() == "out") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		pages++
+		for _, m := range link.FindAllStringSubmatch(read(t, path), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s: the link to %s leads nowhere", path, m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil || pages < 10 {
+		t.Errorf("%d pages read, %v", pages, err)
+	}
+}
+
+func TestBuildNamesTheGoVersionOfTheModule(t *testing.T) {
+	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(read(t, "../go.mod"))[1]
+	if !strings.Contains(read(t, "../BUILD.md"), "| Go | "+version+" or later |") {
+		t.Errorf("BUILD.md does not ask for Go %s", version)
+	}
+}
