@@ -15,7 +15,7 @@ type attacker struct {
 	gateway   *gateway
 	dialer    *dialer
 	origin    *origin // behind the route abuse, which the bystanders use too
-	surpriser *origin // behind the route surprise, for one client alone: see surpriseDelay
+	surpriser *origin // behind the route surprise, for one client alone: see surprised
 	bystands  []*bystander
 }
 
@@ -41,8 +41,8 @@ var attacks = []attack{
 	{"origin that sends a body for ever", endlessBodies, "ends with its client"},
 	{"origin that sends a head for ever", endlessHeads, "502 upstream_protocol"},
 	{"origin that sends 103 for ever", endlessHints, "an answer of the contract, or cut, in time"},
-	{"answers glued to answers", gluedSurprise, "none reaches a client"},
-	{"answers on idle connections", lateSurprise, "none reaches a client"},
+	{"answers glued to answers", gluedSurprise, "none reaches a client, the connection is closed"},
+	{"answers on idle connections", lateSurprise, "none reaches a client, the connection is closed"},
 }
 
 // attackTime bounds one attack.
@@ -60,8 +60,11 @@ func abuse(ctx context.Context, h *harness, r *report) error {
 	return exhaustion(ctx, h, r)
 }
 
+// abuseConf has short timeouts, so that what waits for them does not wait for long. Those towards nodes are longer than those towards clients: the origins run in this
+// process, which may be starved by its own attacks.
 func (h *harness) abuseConf() string {
-	return fmt.Sprintf("timeouts: {request_header: %[1]v, request_body: %[1]v, send: %[1]v, response_header: %[1]v, response_body: %[1]v}\n", h.size.patience)
+	return fmt.Sprintf("timeouts: {request_header: %[1]v, request_body: %[1]v, send: %[1]v, keep_alive: %[2]v, response_header: %[2]v, response_body: %[2]v}\n",
+		h.size.patience, 3*h.size.patience)
 }
 
 // attackAll runs rounds of all attacks until the time is up; one at least.

@@ -176,14 +176,14 @@ func hugeRequestLines(ctx context.Context, a *attacker) (string, error) {
 
 // pipelines sends thousands of requests at once, and reads the answers while it sends.
 func pipelines(ctx context.Context, a *attacker) (string, error) {
-	return a.each(ctx, 4, func(c net.Conn, k int) error {
-		var all []byte
-		ask := func(i int) *question {
-			return &question{path: "/abuse/echo", id: fmt.Sprintf("pipe%d.%d", k, i), body: []byte(strings.Repeat("p", i%50)), chunked: i%3 == 0}
-		}
-		for i := range pipelined {
-			all = ask(i).append(all)
-		}
+	ask := func(i int) *question {
+		return &question{path: "/abuse/echo", id: fmt.Sprintf("pipe%d", i), body: []byte(strings.Repeat("p", i%50)), chunked: i%3 == 0}
+	}
+	var all []byte
+	for i := range pipelined {
+		all = ask(i).append(all)
+	}
+	return a.each(ctx, 4, func(c net.Conn, _ int) error {
 		if err := c.SetDeadline(time.Now().Add(answerTime)); err != nil {
 			return err
 		}

@@ -75,24 +75,28 @@ func endlessHints(ctx context.Context, a *attacker) (string, error) {
 
 // gluedSurprise meets an origin that puts a second answer behind the first, in the same segment.
 func gluedSurprise(ctx context.Context, a *attacker) (string, error) {
-	return a.surprised(ctx, "/surprise/surprise", 50, 0)
+	return a.surprised(ctx, "/surprise/surprise", 50)
 }
 
 // lateSurprise meets an origin that sends a second answer when the connection is idle.
 func lateSurprise(ctx context.Context, a *attacker) (string, error) {
-	return a.surprised(ctx, "/surprise/surprise?late=1", 10, 4*surpriseDelay)
+	return a.surprised(ctx, "/surprise/surprise?late=1", 10)
 }
 
-// surprised asks n times in a row; every answer must be the one to its question.
-func (a *attacker) surprised(ctx context.Context, path string, n int, pause time.Duration) (string, error) {
+// surprised asks n times in a row; every answer must be the one to its question. It asks again when the gateway has closed the connection to the origin: a second
+// answer that comes while the next request is under way cannot be told from its answer, by anyone.
+func (a *attacker) surprised(ctx context.Context, path string, n int) (string, error) {
 	return a.each(ctx, 1, func(c net.Conn, _ int) error {
 		br := bufio.NewReader(c)
 		for i := range n {
+			before := a.surpriser.surprises.Load()
 			if err := askRight(c, br, &question{path: path, id: fmt.Sprintf("surprised%d", i)}); err != nil {
 				return fmt.Errorf("answer %d: %w", i, err)
 			}
-			if !rest(ctx, pause) {
-				return ctx.Err()
+			err := a.gateway.awaitFor(ctx, a.size.patience+answerTime, "the gateway to close the connection with the second answer",
+				func() bool { return a.surpriser.surprises.Load() > before })
+			if err != nil {
+				return err
 			}
 		}
 		return nil

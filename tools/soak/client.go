@@ -136,22 +136,26 @@ func readAnswer(br *bufio.Reader) (*answer, error) {
 	for {
 		res, err := http.ReadResponse(br, nil)
 		if err != nil {
-			return nil, cutOr(err)
+			return nil, cutOr(br, err)
 		}
 		if res.StatusCode/100 == 1 {
 			continue
 		}
 		body, err := io.ReadAll(res.Body)
 		if err != nil {
-			return nil, cutOr(err)
+			return nil, cutOr(br, err)
 		}
 		return &answer{status: res.StatusCode, header: res.Header, body: body, close: res.Close}, nil
 	}
 }
 
-// cutOr is errCut for a connection that has ended, err itself for anything else.
-func cutOr(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+// cutOr is errCut when the connection has ended where the reader found something wrong, err itself for anything else. In the middle of a line the
+// reader complains of the line and not of the end.
+func cutOr(br *bufio.Reader, err error) error {
+	if isTimeout(err) || br.Buffered() > 0 {
+		return err
+	}
+	if _, end := br.Peek(1); end != nil && !isTimeout(end) {
 		return fmt.Errorf("%w: %w", errCut, err)
 	}
 	return err

@@ -80,6 +80,8 @@ func TestAnswersThatAreNotWholeAreToldApart(t *testing.T) {
 		{"", errNothing},
 		{"HTTP/1.1 200", errCut},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", errCut},
+		{"HTTP/1.1 200 OK\r\nContent-Le", errCut},
+		{"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.", errCut},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", errCut},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", errCut},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", errCut},

@@ -18,8 +18,9 @@ type origin struct {
 	addr string
 	mood atomic.Int32 // a mood
 
-	wrong   atomic.Int64 // bodies that came to a sink and were not what was sent
-	endless atomic.Int64 // answers without an end that are under way
+	wrong     atomic.Int64 // bodies that came to a sink and were not what was sent
+	endless   atomic.Int64 // answers without an end that are under way
+	surprises atomic.Int64 // connections that the gateway has closed upon an answer too many
 
 	mu      sync.Mutex // guards what follows
 	ln      net.Listener

@@ -232,6 +232,8 @@ func (u *upload) run(ctx context.Context, d *dialer) {
 	defer c.Close()
 	if u.got, u.err = u.send(c); u.err == nil && u.until.IsZero() {
 		u.got, u.err = u.counted(c)
+	} else {
+		reset(c) // it leaves at once; an end in order would be seen only behind all that is on the way
 	}
 	u.took = time.Since(start)
 }

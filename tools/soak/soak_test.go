@@ -18,7 +18,7 @@ func TestGatewayHoldsUnderEveryScenario(t *testing.T) {
 	}
 	size := sizes{
 		duration: 2 * time.Second, sample: 50 * time.Millisecond, idle: 400, active: 40, rate: 400, body: 128 << 20,
-		clients: 64, crowd: 200, patience: 500 * time.Millisecond, seed: 1,
+		clients: 64, crowd: 200, patience: time.Second, seed: 1,
 	}
 	if testing.Short() {
 		size.duration, size.body, size.crowd = time.Second, 32<<20, 50

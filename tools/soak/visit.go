@@ -110,22 +110,25 @@ func (v *visit) sink(req *http.Request) bool {
 }
 
 // surprise answers as echo does, and then once more, which nobody has asked for: in the same segment, or (late=1) a moment later, when the connection rests in
-// the gateway's pool.
+// the gateway's pool. Then it waits for the gateway to close the connection, and counts that.
 func (v *visit) surprise(req *http.Request) bool {
 	answer := echoAnswer(req, nil)
 	evil := []byte("HTTP/1.1 200 OK\r\nX-Soak-Id: evil\r\nX-Soak-Sum: 0\r\nContent-Length: 0\r\n\r\n")
 	if req.FormValue("late") == "" {
-		return v.write(append(answer, evil...))
+		v.write(append(answer, evil...))
+	} else if v.write(answer) {
+		time.Sleep(surpriseDelay)
+		v.write(evil)
 	}
-	if !v.write(answer) {
-		return false
+	if v.bound() == nil {
+		if _, err := v.in.ReadByte(); err != nil && !isTimeout(err) {
+			v.origin.surprises.Add(1)
+		}
 	}
-	time.Sleep(surpriseDelay)
-	return v.write(evil)
+	return false
 }
 
-// surpriseDelay is when a late surprise comes. The client of it waits four times as long until it asks again: a surprise that comes while the next
-// request is under way cannot be told from its answer, by anyone.
+// surpriseDelay is when a late surprise comes: long after the gateway has put the connection into its pool.
 const surpriseDelay = 10 * time.Millisecond
 
 // endlessBody sends chunks until nobody takes them.
