@@ -173,7 +173,7 @@ func AppendLastChunk(dst []byte, trailer *codec.Header) []byte {
 	dst = append(dst, "0\r\n"...)
 	if trailer != nil {
 		for i := range trailer.Len() {
-			if !trailer.Removed(i) && !forbiddenTrailer(trailer.ID(i), trailer.Name(i)) {
+			if !trailer.Removed(i) && !codec.ForbiddenTrailer(trailer.ID(i), trailer.Name(i)) {
 				dst = appendLine(dst, trailer.Name(i), trailer.Value(i))
 			}
 		}

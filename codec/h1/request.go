@@ -235,7 +235,7 @@ func setHost(req *codec.Request, i int) error {
 	}
 	p.Flags |= sawHost
 	value := req.Header.Value(i)
-	if !validAuthority(value) {
+	if !codec.ValidAuthority(value) {
 		return ErrHost
 	}
 	if p.Flags&absoluteForm == 0 {

@@ -12,7 +12,7 @@ func setRequestLine(buf []byte, req *codec.Request, method, target codec.Span) e
 	req.Method = codec.ParseMethod(buf[method.Off : method.Off+method.Len])
 	t := buf[target.Off : target.Off+target.Len]
 	if req.Method == codec.MethodConnect {
-		if !validAuthority(t) || bytes.LastIndexByte(t, ':') <= bytes.LastIndexByte(t, ']') {
+		if !codec.ValidAuthority(t) || bytes.LastIndexByte(t, ':') <= bytes.LastIndexByte(t, ']') {
 			return ErrTargetForm
 		}
 		return ErrConnect
@@ -55,7 +55,7 @@ func setAbsolute(req *codec.Request, method, target codec.Span, t []byte) error 
 	if bytes.IndexByte(authority, '@') >= 0 {
 		return ErrUserinfo
 	}
-	if !validAuthority(authority) {
+	if !codec.ValidAuthority(authority) {
 		return ErrAuthority
 	}
 	req.Progress.Flags |= absoluteForm

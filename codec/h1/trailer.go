@@ -1,9 +1,6 @@
 package h1
 
-import (
-	"sluice/codec"
-	"sluice/internal/ascii"
-)
+import "sluice/codec"
 
 // trailers is the trailer section of a body. Its bytes are copied, since those of the body before them are gone by then.
 type trailers struct {
@@ -39,41 +36,9 @@ func (d *BodyDecoder) takeTrailer(buf []byte) (n int, err error) {
 			return n, nil
 		case result == lineEnd:
 			t.buf = t.buf[:t.progress.Scanned]
-			t.dropForbidden()
+			t.header.DropForbiddenTrailers()
 			d.state = bodyDone
 			return len(t.buf) - before, nil
 		}
 	}
-}
-
-func (t *trailers) dropForbidden() {
-	for i := range t.header.Len() {
-		if forbiddenTrailer(t.header.ID(i), t.header.Name(i)) {
-			t.header.Remove(i)
-		}
-	}
-}
-
-// forbiddenTrailer reports whether a field may not stand in a trailer section: it would change framing, routing, authentication, how the request is
-// to be handled, or what the content means, after all of that was decided (RFC 9110 §6.5.1). Such a field is dropped:
-// "X-Forwarded-For: 127.0.0.1" behind the body must not overrule the one in the head.
-func forbiddenTrailer(id codec.FieldID, name []byte) bool {
-	if id != codec.FieldOther {
-		return true
-	}
-	for _, s := range forbiddenTrailers {
-		if len(name) == len(s) && ascii.EqualFold(name, s) {
-			return true
-		}
-	}
-	return false
-}
-
-// forbiddenTrailers are the names beyond those that codec knows, all of which are forbidden.
-var forbiddenTrailers = [...]string{
-	"forwarded", "via", "max-forwards", // routing
-	"cache-control", "pragma", "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", // handling
-	"authorization", "www-authenticate", "authentication-info", "proxy-authentication-info", "cookie", "set-cookie", // authentication
-	"content-encoding", "content-type", "content-range", "content-location", "content-language", "content-disposition", // content
-	"age", "expires", "location", "retry-after", "vary", "warning", "allow", // control of responses
 }

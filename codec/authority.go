@@ -1,8 +1,10 @@
-package h1
+package codec
 
-// validAuthority reports whether a is uri-host [ ":" port ] with a host that is not empty (RFC 9110 §4.2.1, RFC 3986 §3.2.2). There is no user
+import "sluice/internal/ascii"
+
+// ValidAuthority reports whether a is uri-host [ ":" port ] with a host that is not empty (RFC 9110 §4.2.1, RFC 3986 §3.2.2). There is no user
 // information in it. An empty port is valid; one beyond 65535 is not.
-func validAuthority(a []byte) bool {
+func ValidAuthority(a []byte) bool {
 	if len(a) == 0 {
 		return false
 	}
@@ -16,10 +18,10 @@ func validAuthority(a []byte) bool {
 	}
 	for i := 0; i < len(a); i++ {
 		switch c := a[i]; {
-		case class[c]&isRegName != 0:
+		case ascii.Class[c]&ascii.RegName != 0:
 		case c == ':':
 			return i > 0 && validPort(a[i:])
-		case c == '%' && i+2 < len(a) && class[a[i+1]]&class[a[i+2]]&isHex != 0:
+		case c == '%' && i+2 < len(a) && ascii.Class[a[i+1]]&ascii.Class[a[i+2]]&ascii.Hex != 0:
 			i += 2
 		default:
 			return false
@@ -38,7 +40,7 @@ func validPort(p []byte) bool {
 	}
 	n := 0
 	for _, c := range p[1:] {
-		if class[c]&isDigit == 0 {
+		if ascii.Class[c]&ascii.Digit == 0 {
 			return false
 		}
 		if n = n*10 + int(c-'0'); n > 65535 {
@@ -60,14 +62,14 @@ func validLiteral(b []byte) bool {
 // validFuture checks 1*HEXDIG "." 1*( unreserved / sub-delims / ":" ).
 func validFuture(b []byte) bool {
 	i := 0
-	for i < len(b) && class[b[i]]&isHex != 0 {
+	for i < len(b) && ascii.Class[b[i]]&ascii.Hex != 0 {
 		i++
 	}
 	if i == 0 || i+1 >= len(b) || b[i] != '.' {
 		return false
 	}
 	for _, c := range b[i+1:] {
-		if class[c]&isRegName == 0 && c != ':' {
+		if ascii.Class[c]&ascii.RegName == 0 && c != ':' {
 			return false
 		}
 	}
@@ -82,7 +84,7 @@ func validIPv6(b []byte) bool {
 	}
 	for len(b) > 0 {
 		i := 0
-		for i < len(b) && class[b[i]]&isHex != 0 {
+		for i < len(b) && ascii.Class[b[i]]&ascii.Hex != 0 {
 			i++
 		}
 		if i < len(b) && b[i] == '.' {
@@ -117,7 +119,7 @@ func fits(groups int, gap bool) bool {
 func validIPv4(b []byte) bool {
 	for part := range 4 {
 		i, n := 0, 0
-		for i < len(b) && i < 3 && class[b[i]]&isDigit != 0 {
+		for i < len(b) && i < 3 && ascii.Class[b[i]]&ascii.Digit != 0 {
 			n = n*10 + int(b[i]-'0')
 			i++
 		}
