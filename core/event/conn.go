@@ -12,7 +12,8 @@ import (
 // handler, or write to and close any other connection of the same loop. None is called from within a call to the connection: what Write or Resume
 // bring about is told later in the turn.
 type Handler interface {
-	// Opened tells that an outgoing connection is established.
+	// Opened tells that the connection is ready for use: an outgoing one is established and, where there is a [Layer], its handshake is done. An accepted one
+	// without a layer is ready from the start, and hears nothing.
 	Opened(c *Conn)
 	// Data tells that Unread has grown or that Resume was called with bytes unread. What the handler does not consume is kept.
 	Data(c *Conn)
@@ -40,11 +41,14 @@ type Conn struct {
 	slot    token
 	remote  netip.AddrPort
 
+	layer Layer // nil for plain TCP
+
 	// Read side.
 	in     []byte // borrowed; nil when there is nothing unread
 	r, w   int    // in[r:w] is unread
 	paused bool   // no Data until Resume
 	more   bool   // the kernel may have bytes: an edge was seen and not yet answered by EAGAIN or a short read
+	wet    bool   // with a layer: more is about the layer, and this about the kernel beneath it
 	eof    bool   // EOF has been told
 	shut   bool   // the peer has ended its side or the connection is broken, so a short read does not mean that all was read
 
@@ -59,6 +63,9 @@ type Conn struct {
 
 	// State.
 	connecting    bool
+	shaking       bool // the handshake of the layer is not done: what is written is gathered in out, whatever its size
+	inHandshakes  bool // stands in the loop's queue of handshakes
+	layerEnded    bool // the layer has ended our side
 	closed        bool
 	onReady       bool // stands in the loop's ready list
 	dirty         bool // stands in the loop's flush list
@@ -98,8 +105,8 @@ func (c *Conn) FailOnHangup() { c.failOnHangup = true }
 // IsClosed reports whether the connection is gone.
 func (c *Conn) IsClosed() bool { return c.closed }
 
-// IsConnected reports whether an outgoing connection is established.
-func (c *Conn) IsConnected() bool { return !c.connecting && !c.closed }
+// IsConnected reports whether the connection is ready for use: see [Handler.Opened].
+func (c *Conn) IsConnected() bool { return !c.connecting && !c.shaking && !c.closed }
 
 // PeerShut reports whether the peer has ended its side or broken the connection, as far as the kernel has told: a last look before reuse.
 func (c *Conn) PeerShut() bool { return c.shut || c.eof || c.broken != nil || c.closed }
@@ -108,6 +115,9 @@ func (c *Conn) PeerShut() bool { return c.shut || c.eof || c.broken != nil || c.
 func (c *Conn) Close() {
 	if c.closed {
 		return
+	}
+	if c.layer != nil {
+		c.leaveLayer()
 	}
 	c.closed = true
 	l := c.loop
@@ -129,6 +139,7 @@ func (c *Conn) Close() {
 // Reset closes the connection at once in such a way that the peer sees an error and not an end (RST).
 func (c *Conn) Reset() {
 	if !c.closed {
+		c.dropLayer()
 		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		c.Close()
 	}
@@ -160,8 +171,12 @@ func (c *Conn) event(events uint32) {
 		c.full = false
 		c.drainQueue()
 	}
+	if c.shaking {
+		c.shakeOn(events)
+		return
+	}
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.closed {
-		c.more = true
+		c.more, c.wet = true, true
 		if !c.onReady { // else what is unread has to be seen first, and above all before an end
 			c.read()
 		}
@@ -190,6 +205,10 @@ func (c *Conn) connected() {
 	}
 	c.connecting = false
 	c.full = false
+	if c.shaking {
+		c.loop.queueHandshake(c)
+		return
+	}
 	c.handler.Opened(c)
 	if !c.closed {
 		c.drainQueue()

@@ -6,11 +6,11 @@
 //
 // One turn of the loop:
 //
-//	wait ──► dispatch ──► runReady ──► runPosted ──► runTimers ──┐
-//	  ▲        events       put off      from          the       │
-//	  │        of epoll     or brought   other         wheel     │
-//	  │                     about        goroutines              │
-//	  └──────────────────────────────────────────────────────────┘
+//	wait ──► dispatch ──► runHandshakes ──► runReady ──► runPosted ──► runTimers ──┐
+//	  ▲        events       of layers,        put off      from          the       │
+//	  │        of epoll     a few a turn      or brought   other         wheel     │
+//	  │                                       about        goroutines              │
+//	  └────────────────────────────────────────────────────────────────────────────┘
 //
 // What handlers write is sent at the end of the step in which it was written.
 package event
@@ -67,6 +67,7 @@ type Loop struct {
 	ready   []*Conn // connections with work that was put off
 	working []*Conn // the part of ready that is being worked on
 	dirty   []*Conn // connections with bytes to flush
+	shaking []*Conn // connections whose handshake can go on, oldest first
 	letters *letter // posted functions that are being run
 	current source  // whose handler is running
 	stopped bool    // Run returns after this turn
@@ -115,7 +116,7 @@ func (l *Loop) Run() error {
 			return err
 		}
 	}
-	steps := [...]func(){l.dispatch, l.runReady, l.runPosted, l.runTimers}
+	steps := [...]func(){l.dispatch, l.runHandshakes, l.runReady, l.runPosted, l.runTimers}
 	for !l.stopped {
 		if err := l.wait(); err != nil {
 			return err
@@ -132,7 +133,7 @@ func (l *Loop) Run() error {
 func (l *Loop) wait() (err error) {
 	l.cursor = 0
 	l.pending = l.poller.poll()
-	if l.pending > 0 || len(l.ready) > 0 || !l.mail.lieDown() {
+	if l.pending > 0 || len(l.ready) > 0 || len(l.shaking) > 0 || !l.mail.lieDown() {
 		return nil
 	}
 	ms := -1

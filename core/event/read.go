@@ -45,6 +45,10 @@ func (c *Conn) Yield() {
 
 // read takes what the kernel has, within the bound of a turn.
 func (c *Conn) read() {
+	if c.layer != nil {
+		c.readLayer()
+		return
+	}
 	for range readsPerTurn {
 		if c.paused || c.eof {
 			return

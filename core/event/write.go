@@ -38,12 +38,26 @@ func (c *Conn) Write(p []byte) {
 	if c.closed || c.broken != nil || len(p) == 0 {
 		return
 	}
-	if len(c.out)+len(p) <= outSize {
+	if len(c.out)+len(p) <= outSize || c.shaking {
 		c.out = append(c.Buffer(), p...)
 		c.markDirty()
 		return
 	}
 	c.push()
+	c.hand(p)
+}
+
+// hand gives p to the layer, or to the kernel.
+func (c *Conn) hand(p []byte) {
+	if c.layer == nil {
+		c.transmit(p)
+	} else if err := c.layer.Write(p); err != nil && c.broken == nil {
+		c.breakWith(err)
+	}
+}
+
+// transmit hands p to the kernel, or to the queue when that is not empty.
+func (c *Conn) transmit(p []byte) {
 	if c.queue == nil && !c.full && c.broken == nil {
 		p = p[c.send(p):]
 	}
@@ -115,19 +129,24 @@ func (c *Conn) markDirty() {
 // flush pushes, and carries out what was to follow. It may close the connection, so it is for the end of a step and not for within one.
 func (c *Conn) flush() {
 	c.push()
-	if c.finish != finishNothing && c.queue == nil && !c.connecting && c.broken == nil {
+	if c.finish == finishNothing || c.connecting || c.shaking {
+		return
+	}
+	if c.layer != nil {
+		c.endLayer()
+	}
+	if c.queue == nil && c.broken == nil {
 		c.finishNow()
 	}
 }
 
-// push hands what was gathered to the kernel, or to the queue when that is not empty.
+// push hands on what was gathered. While the layer shakes hands it stays where it is.
 func (c *Conn) push() {
+	if c.shaking {
+		return
+	}
 	if len(c.out) > 0 && c.broken == nil {
-		n := 0
-		if c.queue == nil && !c.full {
-			n = c.send(c.out)
-		}
-		c.enqueue(c.out[n:])
+		c.hand(c.out)
 	}
 	if c.out != nil {
 		c.loop.buffers.put(c.out)
@@ -150,20 +169,20 @@ func (c *Conn) send(p []byte) int {
 			c.full = true
 			return 0
 		}
-		c.breakWith(errno)
+		c.breakWith(fmt.Errorf("event: write: %w", errno))
 		return len(p)
 	}
 }
 
 // breakWith notes that nothing more can be written. The peer may have answered before it closed, so what it sent is read first.
-func (c *Conn) breakWith(errno unix.Errno) {
-	c.broken = fmt.Errorf("event: write: %w", errno)
+func (c *Conn) breakWith(err error) {
+	c.broken = err
 	c.shut = true
 	if c.queue != nil {
 		_ = c.queue.Close()
 		c.queue = nil
 	}
-	c.more = !c.eof
+	c.more, c.wet = !c.eof, !c.eof
 	if c.congested {
 		c.congested, c.congestMarked = false, true
 	}
@@ -203,7 +222,7 @@ func (c *Conn) drainQueue() {
 		case errno == unix.EAGAIN:
 			c.full = true
 		case errno != 0:
-			c.breakWith(errno)
+			c.breakWith(fmt.Errorf("event: write: %w", errno))
 		default:
 			c.sent += uint64(n)
 			c.full = n < total
@@ -214,6 +233,9 @@ func (c *Conn) drainQueue() {
 	if c.congested && c.Queued() <= lowWater {
 		c.congested, c.congestMarked = false, true
 		c.loop.markReady(c)
+	}
+	if c.layer != nil && c.more && c.Queued() <= lowWater {
+		c.loop.markReady(c) // readLayer had stopped
 	}
 }
 
