@@ -14,6 +14,7 @@ type Entry struct {
 	Key         string // below the prefix, such as "routes/demo1"
 	Value       []byte // JSON, as it was written
 	ModRevision int64  // revision of the store at which this value was written; its ETag
+	Leased      bool   // under a lease: it goes when whoever registered it is gone. Known to what was read, not to changes
 }
 
 // Change is a write or, where Deleted, the removal of a key.
@@ -45,6 +46,25 @@ type Store interface {
 	Put(ctx context.Context, key string, value []byte, cond Precondition) (int64, error)
 	// Delete removes a key if cond holds, and returns the revision. ErrNotFound when there is none, ErrConflict when cond does not hold.
 	Delete(ctx context.Context, key string, cond Precondition) (int64, error)
+	// Commit makes all writes in one transaction if all of their preconditions and the guards hold, and returns the revision, which is that of all
+	// of them. ErrConflict when one does not hold, ErrTooLarge when it is more than the store takes at once: nothing was written then.
+	Commit(ctx context.Context, ops []Op, guards ...Guard) (int64, error)
+	// Latest returns up to limit entries (0 = all) whose keys begin with prefix and that were written below the revision before (0 = at any),
+	// the last written first, and the revision at which they were read.
+	Latest(ctx context.Context, prefix string, before int64, limit int) ([]Entry, int64, error)
+}
+
+// Op is one write of a transaction: the value at the key or, where it is nil, the removal of the key. A key keeps its lease.
+type Op struct {
+	Key   string
+	Value []byte
+	If    Precondition // one of its two fields must be set: a transaction knows what it writes over
+}
+
+// Guard holds while nothing below a prefix was written after a revision. Removals it does not see: they are the preconditions of those who read the key.
+type Guard struct {
+	Prefix   string
+	Revision int64
 }
 
 // Precondition guards a write by the revision its author has seen. The zero value always holds.
@@ -58,4 +78,5 @@ var (
 	ErrNotFound    = errors.New("control: no such resource")
 	ErrConflict    = errors.New("control: the resource has changed since it was read")
 	ErrUnavailable = errors.New("control: the store cannot be reached")
+	ErrTooLarge    = errors.New("control: more than the store takes in one transaction")
 )

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -77,6 +78,53 @@ func (m *memory) Put(_ context.Context, key string, value []byte, cond control.P
 
 func (m *memory) Delete(_ context.Context, key string, cond control.Precondition) (int64, error) {
 	return m.write(key, cond, func() { delete(m.entries, key) })
+}
+
+func (m *memory) Commit(_ context.Context, ops []control.Op, guards ...control.Guard) (int64, error) {
+	if m.meddle != nil {
+		m.meddle()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return 0, m.fail
+	}
+	for _, op := range ops {
+		e, exists := m.entries[op.Key]
+		if op.If == (control.Precondition{}) {
+			return 0, errors.New("BUG: a write of a transaction without a precondition")
+		}
+		if op.If.Absent && exists || op.If.Revision != 0 && e.ModRevision != op.If.Revision {
+			return 0, control.ErrConflict
+		}
+	}
+	for _, g := range guards {
+		for key, e := range m.entries {
+			if strings.HasPrefix(key, g.Prefix) && e.ModRevision > g.Revision {
+				return 0, control.ErrConflict
+			}
+		}
+	}
+	m.revision++
+	m.writes++
+	for _, op := range ops {
+		if op.Value == nil {
+			delete(m.entries, op.Key)
+		} else {
+			m.entries[op.Key] = control.Entry{Key: op.Key, Value: slices.Clone(op.Value), ModRevision: m.revision, Leased: m.entries[op.Key].Leased}
+		}
+	}
+	return m.revision, nil
+}
+
+func (m *memory) Latest(ctx context.Context, prefix string, before int64, limit int) ([]control.Entry, int64, error) {
+	found, revision, err := m.List(ctx, prefix, "", 0)
+	found = slices.DeleteFunc(found, func(e control.Entry) bool { return before > 0 && e.ModRevision >= before })
+	slices.SortStableFunc(found, func(a, b control.Entry) int { return int(b.ModRevision - a.ModRevision) })
+	if limit > 0 && len(found) > limit {
+		found = found[:limit]
+	}
+	return found, revision, err
 }
 
 func (m *memory) write(key string, cond control.Precondition, do func()) (int64, error) {

@@ -136,6 +136,7 @@ func (s *Server) config() *embed.Config {
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = history
 	cfg.QuotaBackendBytes = quota
+	cfg.MaxTxnOps, cfg.MaxRequestBytes = maxOps, maxRequest
 	cfg.EnableGRPCGateway = false // JSON over HTTP: the admin API is the way to do that
 	cfg.ServiceRegister = func(calls *grpc.Server) { s.calls.Store(calls) }
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newLogger(s.log, &s.stopping, s.fatal))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"sluice/control"
@@ -23,8 +24,7 @@ func NewStore(client *Client) *Store { return &Store{client: client} }
 
 var errNoKey = errors.New("etcd: a key must not be empty")
 
-// maxValue is what the client library sends at most, 2 MiB, less some room for the key and the guards. The server has a limit
-// of its own, 1.5 MiB unless its operator has changed that.
+// maxValue is what is sent at most for one key. The server has a limit of its own, 1.5 MiB for a whole request unless its operator has changed that.
 const maxValue = 2<<20 - 16<<10
 
 // Get implements control.Store.
@@ -43,7 +43,12 @@ func (s *Store) Get(ctx context.Context, key string) (control.Entry, error) {
 	if len(answer.Kvs) == 0 {
 		return control.Entry{}, control.ErrNotFound
 	}
-	return control.Entry{Key: key, Value: answer.Kvs[0].Value, ModRevision: answer.Kvs[0].ModRevision}, nil
+	return s.entry(answer.Kvs[0]), nil
+}
+
+// entry is a key as etcd has it.
+func (s *Store) entry(kv *mvccpb.KeyValue) control.Entry {
+	return control.Entry{Key: string(kv.Key[len(s.client.cfg.Prefix):]), Value: kv.Value, ModRevision: kv.ModRevision, Leased: kv.Lease != 0}
 }
 
 // List implements control.Store. However many pages it takes, all entries are of the one revision that is returned.
@@ -63,7 +68,7 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]co
 		}
 		entries, revision = make([]control.Entry, len(kvs)), header.Revision
 		for i, kv := range kvs {
-			entries[i] = control.Entry{Key: string(kv.Key[len(root):]), Value: kv.Value, ModRevision: kv.ModRevision}
+			entries[i] = s.entry(kv)
 		}
 		return nil
 	})
