@@ -17,12 +17,13 @@ import (
 	"sluice/upstream"
 )
 
-// Options is what an [Engine] works with. All but Log is needed.
+// Options is what an [Engine] works with. All but Configure and Log is needed.
 type Options struct {
-	Upstream *upstream.Registry    // owned by the engine from now on; close it after the engine
-	Stats    *observe.Registry     // where the counters of routes come from
-	Publish  func(*proxy.Snapshot) // puts a snapshot in force; called by the goroutine that calls Apply
-	Log      *slog.Logger          // told of resources that go bad and come back; nil = nobody is
+	Upstream  *upstream.Registry    // owned by the engine from now on; close it after the engine
+	Stats     *observe.Registry     // where the counters of routes come from
+	Publish   func(*proxy.Snapshot) // puts a snapshot in force; called by the goroutine that calls Apply
+	Configure func(LiveSettings)    // puts changed settings in force, before the snapshot of the same batch; called by the same goroutine; nil = nobody does
+	Log       *slog.Logger          // told of resources that go bad and come back; nil = nobody is
 }
 
 // Engine keeps what the store holds and publishes it as snapshots. It is a [Sink]: Apply is called by one goroutine at a time. Status may be
@@ -44,6 +45,7 @@ type Engine struct {
 	table     *router.Table[*proxy.Route]
 	refused   map[string]rule // by route id: valid, but refused by the table for what stands beside it
 	services  services
+	others    others
 	status    Status
 
 	published atomic.Pointer[Status]
@@ -60,6 +62,9 @@ func NewEngine(o Options) *Engine {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Configure == nil {
+		o.Configure = func(LiveSettings) {}
+	}
 	e := &Engine{
 		options:   o,
 		kinds:     standard,
@@ -69,6 +74,7 @@ func NewEngine(o Options) *Engine {
 		table:     new(router.Table[*proxy.Route]),
 		refused:   make(map[string]rule),
 		services:  newServices(o.Upstream),
+		others:    newOthers(),
 	}
 	e.published.Store(new(Status))
 	return e
@@ -86,6 +92,7 @@ func (e *Engine) Apply(b Batch) {
 	for i := range b.Changes {
 		w.change(&b.Changes[i])
 	}
+	e.others.configure(e.options.Configure)
 	changed := w.routes()
 	changed = e.updateServices() || changed
 	if changed || e.status.Snapshots == 0 {
@@ -106,6 +113,7 @@ func (e *Engine) tell(revision int64) {
 	e.status.Revision = revision
 	e.status.Applied = time.Now()
 	e.status.Routes, e.status.Services, e.status.Nodes = e.table.Len(), e.services.len(), e.counts[Nodes]
+	e.status.Consumers, e.status.Certificates, e.status.Settings = len(e.others.consumers), len(e.others.certificates), len(e.others.settings)
 	e.status.Errors = e.errors.list()
 	e.options.Stats.SetResourcesInError(len(e.status.Errors))
 	now := e.status
@@ -143,8 +151,8 @@ func (w *work) deleteMissing(all []Change) {
 func (w *work) change(c *Change) {
 	e := w.engine
 	kind, id, ok := SplitKey(c.Key)
-	if !ok || kind != Routes && kind != Services && kind != Nodes {
-		return // not of this version's, or not a resource at all
+	if !ok || kind == Users {
+		return // not a resource at all, or one that the data plane has nothing to do with
 	}
 	before, known := e.documents[c.Key]
 	if c.Deleted {
@@ -207,7 +215,7 @@ func (e *Engine) inForce(key string) bool {
 		_, ok := e.services.nodes[key]
 		return ok
 	}
-	return false
+	return e.others.has(kind, id)
 }
 
 // store takes in a new value, or says what is wrong with it.
@@ -238,6 +246,8 @@ func (w *work) store(kind Kind, c *Change, id string) problem.Problems {
 			return asProblems(err)
 		}
 		e.services.register(c.Key, c.ModRevision, n)
+	default:
+		return asProblems(e.others.put(kind, id, c.Value))
 	}
 	return nil
 }
@@ -254,6 +264,8 @@ func (w *work) remove(kind Kind, key, id string) {
 		e.services.configure(id, nil)
 	case Nodes:
 		e.services.unregister(key)
+	default:
+		e.others.remove(kind, id)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestRoutesServicesAndNodesComeIntoForceTogether(t *testing.T) {
 	b := newBench(t)
 	b.resync(
 		put("routes/a", route("/a/*", "s")), put("routes/b", contractRoute), put("services/demo1", contractService),
-		put("discovery/s.1", nodeAt("s", "10.0.0.1:80")), put("discovery/any/key", nodeAt("s", "10.0.0.2:80")), put("consumers/x", `{`), put("elsewhere", `{`))
+		put("discovery/s.1", nodeAt("s", "10.0.0.1:80")), put("discovery/any/key", nodeAt("s", "10.0.0.2:80")), put("users/x", `{`), put("elsewhere", `{`))
 	b.wantErrors()
 	if b.times != 1 || b.match("/a/x") != "a" || !slices.Equal(b.nodes("s"), []string{"10.0.0.1:80", "10.0.0.2:80"}) || !slices.Equal(b.nodes("demo1"), []string{"127.0.0.1:1024"}) {
 		t.Errorf("%d snapshots, %q, %v, %v", b.times, b.match("/a/x"), b.nodes("s"), b.nodes("demo1"))

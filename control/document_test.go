@@ -155,7 +155,7 @@ func TestWrongResourcesAreExplained(t *testing.T) {
 		{"services/a", `{"nodes":[{"upstream":"a:1"},{"upstream":"a:1"}]}`, `nodes[1].upstream: "a:1" is also nodes[0]`},
 		{"services/a", `{"health":{"active":{"type":"ping","interval":"1ms"}}}`, `health.active.type: "ping" is none of tcp, http, grpc`},
 		{"services/a", `{"retry":{"attempts":0,"on":["404"]}}`, `retry.attempts: 0 is out of range`},
-		{"consumers/a", `{}`, `does not keep consumers`},
+		{"users/a", `{}`, `does not keep users`},
 		{"elsewhere/a", `{}`, `no resource has the key`},
 		{"routes/", `{}`, `no resource has the key`},
 	} {

@@ -18,6 +18,8 @@ type Status struct {
 	Services  int       // in force: with a configuration, or named by a route
 	Nodes     int       // registered, whatever their status
 	Errors    []ResourceError
+
+	Consumers, Certificates, Settings int // in force
 }
 
 // Ready reports whether a first snapshot has been published.

@@ -29,6 +29,12 @@ func Check(key string, value []byte) error {
 		_, err = DecodeNode(value)
 	case Services:
 		_, err = decodeServiceAt(id, value)
+	case Consumers:
+		_, err = DecodeConsumer(id, value)
+	case Certificates:
+		_, err = DecodeCertificate(id, value)
+	case Settings:
+		err = new(LiveSettings).DecodeSetting(id, value)
 	default:
 		return problem.Problems{{Text: "this version does not keep " + string(kind)}}
 	}
@@ -72,9 +78,7 @@ func (r *Route) check(p *problem.Problems) {
 	if r.ID != "" {
 		checkID(p, "id", r.ID)
 	}
-	if s := *r.Status; s != 0 && s != 1 {
-		p.Add("status", "%d is neither 1 (in force) nor 0 (out)", s)
-	}
+	checkStatus(p, *r.Status)
 	if r.Priority < -1<<31 || r.Priority >= 1<<31 {
 		p.Add("priority", "%d is out of range: 32 bits", r.Priority)
 	}
@@ -94,10 +98,7 @@ func (r *Route) check(p *problem.Problems) {
 
 func (r *Route) checkMatching(p *problem.Problems) {
 	for i, host := range r.Hosts {
-		one := router.Rule[struct{}]{ID: "x", Hosts: []string{host}, Paths: []string{"/"}}
-		if _, err := router.Build([]router.Rule[struct{}]{one}); err != nil {
-			p.Add(problem.Index("hosts", i), "%q: %v", host, reason(err))
-		}
+		checkHost(p, problem.Index("hosts", i), host)
 	}
 	if r.Prefix == "" && len(r.Paths) == 0 {
 		p.Add("prefix", "is missing: write a pattern here or in paths, such as \"/openapi/*\"")
@@ -115,6 +116,19 @@ func (r *Route) checkMatching(p *problem.Problems) {
 		case m != upper:
 			p.Add(problem.Index("methods", i), "%q is not a method: they are compared with case; did you mean %q?", m, upper)
 		}
+	}
+}
+
+func checkStatus(p *problem.Problems, s int) {
+	if s != 0 && s != 1 {
+		p.Add("status", "%d is neither 1 (in force) nor 0 (out)", s)
+	}
+}
+
+func checkHost(p *problem.Problems, path, host string) {
+	one := router.Rule[struct{}]{ID: "x", Hosts: []string{host}, Paths: []string{"/"}}
+	if _, err := router.Build([]router.Rule[struct{}]{one}); err != nil {
+		p.Add(path, "%q: %v", host, reason(err))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 func registerAPI(mux *http.ServeMux, d Deps) {
 	api := humago.New(mux, apiConfig(d.Version))
 	store := &resources{store: d.Store, log: d.Log}
-	for _, r := range []*resource{&routes, &services, &nodes} {
+	for _, r := range kinds {
 		registerResource(api, store, r)
 	}
 	registerNode(api, store)

@@ -36,16 +36,33 @@ func (t *token) is(shown string) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// authenticated lets requests with the token through. All others get one and the same answer, whether or not there is something at the
-// path, so that nothing can be learnt without the token.
+// identify is the token's authenticator: Authorization, or X-Api-Token.
+func (t *token) identify(r *http.Request) (Identity, bool) {
+	return Identity{Name: TokenName, Role: RoleAdmin}, t.is(bearer(r)) || t.is(r.Header.Get("X-Api-Token"))
+}
+
+// authenticated lets requests through whose author one of the ways tells, and puts him into their context. All others get one and the same answer, whether or
+// not there is something at the path, so that nothing can be learnt without a token.
 //
 // The token also is the defence against pages in an operator's browser (DNS rebinding, forged forms): none of them knows it, and it is
 // never in a cookie.
-func authenticated(token *token, next http.Handler) http.Handler {
+func authenticated(next http.Handler, ways ...authenticator) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if open[r.URL.Path] || token.is(bearer(r)) || token.is(r.Header.Get("X-Api-Token")) {
+		if open[r.URL.Path] {
 			next.ServeHTTP(w, r)
 			return
+		}
+		for _, way := range ways {
+			who, ok := way(r)
+			switch {
+			case !ok:
+			case who.Role.may(r):
+				next.ServeHTTP(w, r.WithContext(withIdentity(r.Context(), who)))
+				return
+			default:
+				writeProblem(w, http.StatusForbidden, "a "+string(who.Role)+" may look at everything and change nothing")
+				return
+			}
 		}
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 §11.6.1: a 401 has it
 		writeProblem(w, http.StatusUnauthorized, "")

@@ -10,7 +10,7 @@ import (
 func handler(d Deps, token *token) http.Handler {
 	mux := http.NewServeMux()
 	registerAPI(mux, d)
-	return guarded(d.Log, authenticated(token, orProblem(mux)))
+	return guarded(d.Log, authenticated(orProblem(mux), token.identify))
 }
 
 // guarded answers 500 where a handler panics. That is a bug of ours; the message stays in the log, and a half-written answer is cut off

@@ -64,7 +64,10 @@ func (s *resources) list(ctx context.Context, r *resource, wanted search) (*Page
 		for _, e := range entries {
 			after = e.Key
 			_, id, ok := control.SplitKey(e.Key)
-			if !ok || !matches(q, id, e.Value) {
+			if !ok {
+				continue
+			}
+			if e.Value = redacted(r.kind, e.Value); !matches(q, id, e.Value) {
 				continue
 			}
 			if len(page.Items) == wanted.limit {

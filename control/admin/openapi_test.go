@@ -43,7 +43,7 @@ func TestTheDescriptionHasEveryCall(t *testing.T) {
 	want := []string{
 		"GET /healthz", "GET /readyz", "GET /metrics", "GET /v1/plugins", "GET /v1/status", "GET /v1/openapi.json", "POST /v1/nodes",
 	}
-	for _, kind := range []string{"routes", "services", "nodes"} {
+	for _, kind := range []string{"routes", "services", "nodes", "consumers", "certificates", "settings"} {
 		want = append(want, "GET /v1/"+kind)
 		for _, method := range []string{"GET", "PUT", "PATCH", "DELETE"} {
 			want = append(want, method+" /v1/"+kind+"/{id}")
@@ -74,10 +74,12 @@ func TestTheDescriptionHasTheResourcesAsTheyAreDecoded(t *testing.T) {
 	text := g.do("GET", "/v1/openapi.json", "").want(200)
 	text.into(&d)
 	for name, keys := range map[string][]string{
-		"Route":   {"id", "hosts", "prefix", "paths", "methods", "when", "service_name", "plugins", "timeout", "retry", "props"},
-		"Service": {"name", "balancer", "health", "nodes", "retry", "pool"},
-		"Node":    {"service_name", "upstream", "weight", "status", "metadata"},
-		"Problem": {"title", "status", "detail", "errors"},
+		"Route":       {"id", "hosts", "prefix", "paths", "methods", "when", "service_name", "plugins", "timeout", "retry", "props"},
+		"Service":     {"name", "balancer", "health", "nodes", "retry", "pool"},
+		"Node":        {"service_name", "upstream", "weight", "status", "metadata"},
+		"Consumer":    {"groups", "credentials"},
+		"Certificate": {"cert", "key", "snis"},
+		"Problem":     {"title", "status", "detail", "errors"},
 	} {
 		for _, key := range keys {
 			if d.Components.Schemas[name].Properties[key] == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/bytedance/sonic"
@@ -29,29 +30,47 @@ type Change struct {
 }
 
 // planned is the reply to a dry run of the write of next over current, either of them nil for nothing.
-func planned(current *control.Entry, next []byte) (*reply, error) {
-	plan := Plan{Action: "update", Changes: []Change{}, Resource: next}
-	before, after := &strict.Node{Kind: strict.Object}, &strict.Node{Kind: strict.Object}
-	switch {
-	case current == nil:
-		plan.Action = "create"
-	case next == nil:
-		plan.Action = "delete"
-	case bytes.Equal(current.Value, next):
-		plan.Action = "none"
-	}
+func planned(kind control.Kind, current *control.Entry, next []byte) (*reply, error) {
+	var was []byte
 	if current != nil {
-		before = parsed(current.Value)
+		was = current.Value
 	}
+	plan := Plan{Action: action(was, next), Changes: difference(kind, was, next)}
 	if next != nil {
-		after = parsed(next)
+		plan.Resource = redacted(kind, next)
 	}
-	compare(&plan.Changes, "", before, after)
 	body, err := sonic.ConfigStd.Marshal(plan)
 	if err != nil {
 		return nil, fmt.Errorf("admin: dry run: %w", err)
 	}
 	return &reply{Status: http.StatusOK, ContentType: jsonType, Body: body}, nil
+}
+
+// action says in a word what putting next in the place of was does; nil is nothing.
+func action(was, next []byte) string {
+	switch {
+	case was == nil && next != nil:
+		return "create"
+	case was != nil && next == nil:
+		return "delete"
+	case bytes.Equal(was, next):
+		return "none"
+	}
+	return "update"
+}
+
+// difference lists what is different between two stored values, nil for nothing. That a secret has changed can be seen, but not what it is.
+func difference(kind control.Kind, was, next []byte) []Change {
+	before, after := &strict.Node{Kind: strict.Object}, &strict.Node{Kind: strict.Object}
+	if was != nil {
+		before = parsed(was)
+	}
+	if next != nil {
+		after = parsed(next)
+	}
+	c := comparison{kind: kind, changes: []Change{}}
+	c.compare("", nil, before, after)
+	return c.changes
 }
 
 // parsed returns a stored value as a tree; one that is not JSON counts as a string of what it is.
@@ -63,22 +82,32 @@ func parsed(value []byte) *strict.Node {
 	return n
 }
 
-// compare notes the differences of two values: member by member in objects, whole otherwise.
-func compare(changes *[]Change, path string, before, after *strict.Node) {
+// comparison collects the differences of two documents.
+type comparison struct {
+	kind    control.Kind
+	changes []Change
+}
+
+// compare notes the differences of two values at a place: member by member in objects, whole otherwise.
+func (c *comparison) compare(path string, at []string, before, after *strict.Node) {
 	if before == nil || after == nil || before.Kind != strict.Object || after.Kind != strict.Object {
 		was, is := text(before), text(after)
-		if !bytes.Equal(was, is) {
-			*changes = append(*changes, Change{Path: path, Before: was, After: is})
+		if bytes.Equal(was, is) {
+			return
 		}
+		if control.IsSecret(c.kind, at) {
+			was, is = hidden(was), hidden(is)
+		}
+		c.changes = append(c.changes, Change{Path: path, Before: was, After: is})
 		return
 	}
 	was, is := members(before), members(after)
 	for _, m := range before.Members {
-		compare(changes, problem.Key(path, m.Key), m.Value, is[m.Key])
+		c.compare(problem.Key(path, m.Key), append(slices.Clip(at), m.Key), m.Value, is[m.Key])
 	}
 	for _, m := range after.Members {
 		if was[m.Key] == nil {
-			compare(changes, problem.Key(path, m.Key), nil, m.Value)
+			c.compare(problem.Key(path, m.Key), append(slices.Clip(at), m.Key), nil, m.Value)
 		}
 	}
 }
@@ -88,6 +117,14 @@ func text(n *strict.Node) json.RawMessage {
 		return nil
 	}
 	return n.AppendJSON(nil)
+}
+
+// hidden stands for a secret that is there.
+func hidden(secret json.RawMessage) json.RawMessage {
+	if secret == nil {
+		return nil
+	}
+	return json.RawMessage(`"` + control.Redacted + `"`)
 }
 
 func members(n *strict.Node) map[string]*strict.Node {

@@ -54,14 +54,26 @@ func location(kind control.Kind, id string) string {
 	return "/v1/" + string(kind) + "/" + url.PathEscape(id)
 }
 
-// show is the reply with a stored value. Whatever somebody has written into the store with other tools can be looked at: what is not JSON
-// comes as text.
-func show(status int, e control.Entry) *reply {
+// show is the reply with a stored value, but for its secrets. Whatever somebody has written into the store with other tools can be looked at: what is not
+// JSON comes as text.
+func (r *resource) show(status int, e control.Entry) *reply {
 	contentType := jsonType
 	if !json.Valid(e.Value) {
 		contentType = "text/plain; charset=utf-8"
 	}
-	return &reply{Status: status, ETag: etag(e.ModRevision), ContentType: contentType, Body: e.Value}
+	return &reply{Status: status, ETag: etag(e.ModRevision), ContentType: contentType, Body: redacted(r.kind, e.Value)}
+}
+
+// redacted returns a stored value as it may be shown: as it is, if its kind has no secrets.
+func redacted(kind control.Kind, value []byte) []byte {
+	if !control.HasSecrets(kind) {
+		return value
+	}
+	n, err := strict.ParseJSON(value)
+	if err != nil {
+		return []byte(control.Redacted) // it may be half a secret
+	}
+	return control.Redact(kind, n).AppendJSON(nil)
 }
 
 // get answers with one resource.
@@ -76,7 +88,7 @@ func (s *resources) get(ctx context.Context, r *resource, id string, asked condi
 	if asked.noneMatch.has(&e) {
 		return &reply{Status: http.StatusNotModified, ETag: etag(e.ModRevision)}, nil
 	}
-	return show(http.StatusOK, e), nil
+	return r.show(http.StatusOK, e), nil
 }
 
 // edit is one write: from what stands to what shall stand.
@@ -108,9 +120,9 @@ func (s *resources) write(ctx context.Context, e edit) (*reply, error) {
 		}
 		switch {
 		case e.dryRun:
-			return planned(current, next)
+			return planned(e.resource.kind, current, next)
 		case current != nil && next != nil && bytes.Equal(current.Value, next):
-			return show(http.StatusOK, *current), nil // nothing to write, and no revision to use up
+			return e.resource.show(http.StatusOK, *current), nil // nothing to write, and no revision to use up
 		}
 		answer, err := s.commit(ctx, e, current, next)
 		if errors.Is(err, control.ErrConflict) {
@@ -153,7 +165,7 @@ func (s *resources) commit(ctx context.Context, e edit, current *control.Entry, 
 		return nil, conflictOr(err)
 	}
 	s.log.Info("resource written", "key", key, "revision", revision)
-	answer := show(http.StatusOK, control.Entry{Key: key, Value: next, ModRevision: revision})
+	answer := e.resource.show(http.StatusOK, control.Entry{Key: key, Value: next, ModRevision: revision})
 	if current == nil {
 		answer.Status, answer.Location = http.StatusCreated, location(e.resource.kind, e.id)
 	}
@@ -180,7 +192,7 @@ func (s *resources) put(ctx context.Context, e edit, body []byte) (*reply, error
 				return nil, refused("path.id", err)
 			}
 		}
-		return e.complete(doc, doc, nil)
+		return e.complete(doc, doc, current, nil)
 	}
 	return s.write(ctx, e)
 }
@@ -200,7 +212,7 @@ func (s *resources) patch(ctx context.Context, e edit, body []byte) (*reply, err
 		if err != nil {
 			return nil, huma.NewError(http.StatusConflict, "what is stored is not JSON and cannot be patched: replace it", details("", err)...)
 		}
-		return e.complete(merge(stored, patch), patch, repeated(patch))
+		return e.complete(merge(stored, patch), patch, current, repeated(patch))
 	}
 	return s.write(ctx, e)
 }
@@ -216,9 +228,9 @@ func (s *resources) remove(ctx context.Context, e edit) (*reply, error) {
 	return s.write(ctx, e)
 }
 
-// complete returns doc as it is stored: with its id, checked, compact. sent is what the caller wrote and may not name another id. The
-// error lists these problems and all others at once.
-func (e *edit) complete(doc, sent *strict.Node, problems problem.Problems) ([]byte, error) {
+// complete returns doc as it is stored: with its id and its secrets, checked, compact. sent is what the caller wrote and may not name another id; current is what
+// stands, nil for nothing. The error lists these problems and all others at once.
+func (e *edit) complete(doc, sent *strict.Node, current *control.Entry, problems problem.Problems) ([]byte, error) {
 	if doc.Kind != strict.Object {
 		problems.Add("", "wants an object, not %v", doc.Kind)
 		return nil, refused("body", problems)
@@ -226,6 +238,16 @@ func (e *edit) complete(doc, sent *strict.Node, problems problem.Problems) ([]by
 	if e.resource.idField != "" {
 		e.checkSentID(sent, &problems)
 		doc = e.withID(doc)
+	}
+	if control.HasSecrets(e.resource.kind) {
+		var stored *strict.Node
+		if current != nil {
+			stored = parsed(current.Value)
+		}
+		with, missing := control.Unredact(e.resource.kind, doc, stored)
+		if doc = with; len(missing) > 0 {
+			return nil, refused("body", append(problems, missing...))
+		}
 	}
 	value := doc.AppendJSON(nil)
 	problems.Under("", control.Check(e.resource.kind.Key(e.id), value))

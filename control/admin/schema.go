@@ -54,6 +54,10 @@ func (r *resource) schema(api huma.API) *huma.Schema {
 		value.Required = []string{"service_name"}
 	case control.Services:
 		value.Required = nil // the name is the URL's, and all else has defaults
+	case control.Certificates:
+		value.Required = []string{"cert", "key"}
+	case control.Consumers:
+		value.Required = nil
 	}
 	return ref
 }
@@ -72,4 +76,23 @@ func (pluginsSchema) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-var _ huma.SchemaProvider = pluginsSchema{}
+// settingSchema stands for the value of any setting.
+type settingSchema struct{}
+
+// Schema implements huma.SchemaProvider.
+func (settingSchema) Schema(r huma.Registry) *huma.Schema {
+	s := &huma.Schema{Description: "one of the settings, by id: " + strings.Join(control.SettingNames(), ", ")}
+	for _, name := range control.SettingNames() {
+		one := r.Schema(reflect.TypeOf(control.SettingValue(name)), true, "Setting "+name)
+		if value := r.SchemaFromRef(one.Ref); value != nil {
+			value.Required = nil // what is left out is the file's
+		}
+		s.AnyOf = append(s.AnyOf, one)
+	}
+	return s
+}
+
+var (
+	_ huma.SchemaProvider = pluginsSchema{}
+	_ huma.SchemaProvider = settingSchema{}
+)

@@ -122,7 +122,7 @@ func (c *Client) dial() (*clientv3.Client, error) {
 		// etcd's servers count them as abuse and close the connection; the watch is a stream that is always there.
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
-		MaxCallSendMsgSize:   maxRequest, // the server has a bound of its own
+		MaxCallSendMsgSize:   maxRequest,   // the server has a bound of its own
 		Logger:               zap.NewNop(), // it warns of every retry; Source reports what matters once
 		// gRPC's own waiting time between two connects grows to two minutes: far too long to be without changes after an outage.
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{

@@ -111,7 +111,9 @@ func TestATransactionThatIsTooLargeSaysSoAndWritesNothing(t *testing.T) {
 	if _, err := embedded.Commit(t.Context(), many(12, 1<<20)); !errors.Is(err, control.ErrTooLarge) {
 		t.Errorf("12 MiB to the embedded server: %v", err)
 	}
-	plain := func(cfg *embed.Config) { cfg.MaxTxnOps, cfg.MaxRequestBytes = embed.DefaultMaxTxnOps, embed.DefaultMaxRequestBytes }
+	plain := func(cfg *embed.Config) {
+		cfg.MaxTxnOps, cfg.MaxRequestBytes = embed.DefaultMaxTxnOps, embed.DefaultMaxRequestBytes
+	}
 	store := NewStore(clientTest(t, Config{Endpoints: []string{startTest(t, t.TempDir(), plain).Endpoint()}}))
 	for _, ops := range [][]control.Op{many(129, 1), many(4, 1<<19)} {
 		if _, err := store.Commit(t.Context(), ops); !errors.Is(err, control.ErrTooLarge) {

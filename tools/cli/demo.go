@@ -30,7 +30,7 @@ func newDemo() *cobra.Command {
 
 // demo runs a gateway in a directory of its own, which goes with it.
 func demo(cmd *cobra.Command, s *settings) error {
-	log, err := s.logger(cmd.ErrOrStderr())
+	log, level, err := s.logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func demo(cmd *cobra.Command, s *settings) error {
 		origins = append(origins, o)
 	}
 	// No program: the origins are in this process, and the directory goes with it.
-	p := plan{config: config, log: log, load: func() (*file.Config, error) { return s.read(cmd, base...) }}
+	p := plan{config: config, log: log, level: level, load: func() (*file.Config, error) { return s.read(cmd, base...) }}
 	return serve(cmd.Context(), p, func(g *gateway) error {
 		if err := g.seed(cmd.Context(), origins); err != nil {
 			return err

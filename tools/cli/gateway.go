@@ -42,6 +42,7 @@ type gateway struct {
 	registry *upstream.Registry
 	engine   *control.Engine
 	admin    *admin.Server
+	live     live
 
 	running  sync.WaitGroup // the source
 	listened bool           // clients may be connected
@@ -53,6 +54,7 @@ type gateway struct {
 type plan struct {
 	config    *file.Config // what is in force; a reload changes it
 	log       *slog.Logger
+	level     *slog.LevelVar // of log; nil = it stays as it is
 	load      func() (*file.Config, error) // reads the configuration again, for SIGHUP
 	program   *handoff.Program             // what SIGUSR2 starts; nil = it cannot be done
 	inherited *handoff.Inheritance         // from the process that this one replaces; nil = none
@@ -137,6 +139,8 @@ func (g *gateway) startWorkers(context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.live.level = g.level
+	g.live.begin(g.server, proxy.Settings{TrustedProxies: trusted, Limits: g.config.Limits, Timeouts: g.config.Timeouts})
 	g.registry = upstream.NewRegistry(g.server.Loops(), g.stats)
 	g.onStop(func(context.Context) error {
 		g.registry.Close()
@@ -161,10 +165,12 @@ func processors(workers int) int {
 
 // startControl follows the store.
 func (g *gateway) startControl(context.Context) error {
-	g.engine = control.NewEngine(control.Options{Upstream: g.registry, Stats: g.stats, Log: g.log, Publish: func(s *proxy.Snapshot) {
-		g.server.Publish(s)
-		g.stats.SetRevision(s.Revision)
-	}})
+	g.engine = control.NewEngine(control.Options{
+		Upstream: g.registry, Stats: g.stats, Log: g.log, Configure: g.live.setStored, Publish: func(s *proxy.Snapshot) {
+			g.server.Publish(s)
+			g.stats.SetRevision(s.Revision)
+		},
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	g.running.Go(func() { _ = g.source.Run(ctx, g.engine) }) // it ends with ctx, and says no more than that
 	g.onStop(func(context.Context) error {

@@ -21,15 +21,21 @@ import (
 	"sluice/tools/origin"
 )
 
-// startTest starts a whole gateway in a directory of the test's, on free ports, with the access log in a file.
-func startTest(t *testing.T, change func(*file.Config)) *gateway {
-	t.Helper()
+// testConfig is a configuration for a directory of the test's, free ports, and the access log in a file.
+func testConfig(t *testing.T) *file.Config {
 	config := new(file.Config)
 	config.SetDefaults()
 	config.DataDir = t.TempDir()
 	config.Listeners[0].Address = "127.0.0.1:0"
 	config.Admin.Address = "127.0.0.1:0"
 	config.AccessLog.Path = filepath.Join(config.DataDir, "access.log")
+	return config
+}
+
+// startTest starts a whole gateway on testConfig.
+func startTest(t *testing.T, change func(*file.Config)) *gateway {
+	t.Helper()
+	config := testConfig(t)
 	if change != nil {
 		change(config)
 	}

@@ -9,12 +9,12 @@ import (
 	"sluice/proxy"
 )
 
-// live are the settings, or groups of them, that a reload changes at once. All others are what the process was started with.
-var live = []string{"trusted_proxies", "admin.token", "access_log", "limits", "timeouts"}
+// liveSettings are those, or groups of them, that a reload changes at once. All others are what the process was started with.
+var liveSettings = []string{"trusted_proxies", "admin.token", "access_log", "limits", "timeouts"}
 
 // isLive reports whether a reload applies the setting at path.
 func isLive(path string) bool {
-	for _, one := range live {
+	for _, one := range liveSettings {
 		if rest, ok := strings.CutPrefix(path, one); ok && (rest == "" || rest[0] == '.') {
 			return true
 		}
@@ -84,7 +84,7 @@ func (g *gateway) apply(next *file.Config) error {
 		return err
 	}
 	g.admin.SetToken(token)
-	g.server.Apply(proxy.Settings{TrustedProxies: trusted, Limits: merged.Limits, Timeouts: merged.Timeouts})
+	g.live.setFile(proxy.Settings{TrustedProxies: trusted, Limits: merged.Limits, Timeouts: merged.Timeouts})
 	g.config = &merged
 	return nil
 }

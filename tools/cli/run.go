@@ -23,7 +23,7 @@ func newRun() *cobra.Command {
 			"change live; SIGUSR2 starts the binary that is now at the program's path in the place of this process.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := s.logger(cmd.ErrOrStderr())
+			log, level, err := s.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func newRun() *cobra.Command {
 				return err
 			}
 			p := plan{
-				config: config, log: log, program: &program, inherited: inherited, pidFile: pidFile,
+				config: config, log: log, level: level, program: &program, inherited: inherited, pidFile: pidFile,
 				load: func() (*file.Config, error) { return s.read(cmd) },
 			}
 			return serve(cmd.Context(), p, func(*gateway) error { return nil })

@@ -83,11 +83,11 @@ func checkEtcd(c *file.Config) error {
 	return p.Err()
 }
 
-// logger returns a logger for people, on w.
-func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
+// logger returns a logger for people, on w, and its level, which may change.
+func (s *settings) logger(w io.Writer) (*slog.Logger, *slog.LevelVar, error) {
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return nil, usageError{fmt.Errorf("--log-level: %q is not a level: write debug, info, warn or error", s.logLevel)}
+		return nil, nil, usageError{fmt.Errorf("--log-level: %q is not a level: write debug, info, warn or error", s.logLevel)}
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), nil
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), level, nil
 }

@@ -26,7 +26,7 @@ func (g *gateway) wait(ctx context.Context, signals <-chan os.Signal) error {
 			case sig == syscall.SIGUSR2:
 				g.beginUpgrade(ctx, &next)
 			default:
-				g.log.Info("draining", "signal", sig.String(), "at_most", g.config.Timeouts.Drain.String())
+				g.log.Info("draining", "signal", sig.String(), "at_most", g.live.drainTime().String())
 				next.abort()
 				g.stop(context.Background(), signals)
 				return nil
@@ -59,7 +59,7 @@ func (g *gateway) stop(ctx context.Context, signals <-chan os.Signal) {
 
 // drain lets what is in flight end, in the first of the ways. Each signal to end goes on to the next of them, and behind the last one the drain is over.
 func (g *gateway) drain(ctx context.Context, signals <-chan os.Signal, ways ...func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, g.config.Timeouts.Drain.Std())
+	ctx, cancel := context.WithTimeout(ctx, g.live.drainTime())
 	defer cancel()
 	for _, way := range ways {
 		waiting, hurry := context.WithCancel(ctx)

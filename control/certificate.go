@@ -1,0 +1,110 @@
+package control
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"time"
+
+	"sluice/internal/problem"
+	"sluice/internal/strict"
+)
+
+// Certificate is a chain and its key as stored at certificates/<id>, for the names that clients ask for (SNI).
+type Certificate struct {
+	ID   string   `json:"id,omitempty"`   // the key's; for people who read the value
+	Desc string   `json:"desc,omitempty"` // for people
+	SNIs []string `json:"snis,omitempty"` // exact, "*.example.com" or "*"; none = those that the certificate is made out for
+	Cert string   `json:"cert"`           // PEM: the certificate, then those that lead to one that clients know
+	Key  string   `json:"key"`            // PEM: its private key; no call ever shows it
+
+	pair *tls.Certificate
+}
+
+// maxChain bounds a chain: four certificates of the largest keys in use take half of it.
+const maxChain = 64 << 10
+
+// DecodeCertificate reads, completes and checks the certificate of an id. Errors are as in DecodeRoute. That it has expired, or is not made out for one
+// of its names, is no error: see [Certificate.Warnings].
+func DecodeCertificate(id string, data []byte) (*Certificate, error) {
+	c := new(Certificate)
+	problems := asProblems(strict.DecodeJSON(data, c))
+	if len(problems) == 0 {
+		if c.ID == "" {
+			c.ID = id
+		}
+		problems = c.parse()
+		checkNamed(&problems, c.ID, id)
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// parse reads the PEM texts and completes the names.
+func (c *Certificate) parse() (p problem.Problems) {
+	if len(c.Cert) > maxChain {
+		p.Add("cert", "is longer than %d bytes", maxChain)
+	}
+	if len(c.Key) > maxChain {
+		p.Add("key", "is longer than %d bytes", maxChain)
+	}
+	if c.Cert == "" {
+		p.Add("cert", "is missing")
+	}
+	if c.Key == "" {
+		p.Add("key", "is missing")
+	}
+	for i, name := range c.SNIs {
+		checkHost(&p, problem.Index("snis", i), name)
+	}
+	if len(p) > 0 {
+		return p
+	}
+	pair, err := tls.X509KeyPair([]byte(c.Cert), []byte(c.Key)) // also that the one is the other's
+	if err != nil {
+		p.Add("cert", "%v", err)
+		return p
+	}
+	if len(c.SNIs) == 0 {
+		c.SNIs = pair.Leaf.DNSNames
+	}
+	if len(c.SNIs) == 0 {
+		p.Add("snis", "are missing, and the certificate is made out for no host name: write the names, or \"*\"")
+	}
+	c.pair = &pair
+	return p
+}
+
+// TLS returns the certificate as crypto/tls wants it. It is shared and must not be changed.
+func (c *Certificate) TLS() *tls.Certificate { return c.pair }
+
+// soon is when the end of a certificate is near: renewals begin a month before it, so one that is a week from it has not been renewed.
+const soon = 7 * 24 * time.Hour
+
+// Warnings tells what a client would complain of at a moment.
+func (c *Certificate) Warnings(now time.Time) (p problem.Problems) {
+	leaf := c.pair.Leaf
+	switch {
+	case now.After(leaf.NotAfter):
+		p.Add("cert", "expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		p.Add("cert", "is not valid before %s", leaf.NotBefore.UTC().Format(time.RFC3339))
+	case now.Add(soon).After(leaf.NotAfter):
+		p.Add("cert", "expires at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	for i, name := range c.SNIs {
+		if name != "*" && !madeOutFor(leaf, name) {
+			p.Add(problem.Index("snis", i), "the certificate is not made out for %q", name)
+		}
+	}
+	return p
+}
+
+// madeOutFor reports whether a client that asks for name takes the certificate. A wildcard stands for a name below it.
+func madeOutFor(leaf *x509.Certificate, name string) bool {
+	if name[0] == '*' {
+		name = "x" + name[1:]
+	}
+	return leaf.VerifyHostname(name) == nil
+}

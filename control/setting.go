@@ -1,0 +1,98 @@
+package control
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"sluice/internal/problem"
+	"sluice/internal/strict"
+	"sluice/proxy"
+)
+
+// LiveSettings is the live configuration that all gateways share, made of what is stored at settings/<name>. What is not stored is zero, and then a gateway's own
+// file decides.
+type LiveSettings struct {
+	LogLevel *slog.Level                 // of the gateway's own log; nil = as it was started
+	Limits   func(*proxy.LimitsConfig)   // puts what is stored over the file's; nil = nothing is
+	Timeouts func(*proxy.TimeoutsConfig) // the same
+}
+
+// setting is one name below settings/. It is known here because something obeys it: a name without an effect would be a promise that nobody keeps.
+type setting struct {
+	value any                                            // zero value of the document's type, for its schema
+	read  func(s *LiveSettings, node *strict.Node) error // checks a value, and puts it in
+}
+
+var settings = map[string]setting{
+	"log_level": {LogLevelSetting{}, readLogLevel},
+	"limits": {proxy.LimitsConfig{}, func(s *LiveSettings, n *strict.Node) (err error) {
+		s.Limits, err = overlay[proxy.LimitsConfig](n)
+		return err
+	}},
+	"timeouts": {proxy.TimeoutsConfig{}, func(s *LiveSettings, n *strict.Node) (err error) {
+		s.Timeouts, err = overlay[proxy.TimeoutsConfig](n)
+		return err
+	}},
+}
+
+// SettingNames returns the names that a setting may have, sorted.
+func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
+
+// SettingValue returns a zero value of the type that a setting is written in.
+func SettingValue(name string) any { return settings[name].value }
+
+// LogLevelSetting is settings/log_level.
+type LogLevelSetting struct {
+	Level string `json:"level"` // debug, info, warn or error
+}
+
+// DecodeSetting checks the value of a setting and puts it in. Errors are as in DecodeRoute.
+func (s *LiveSettings) DecodeSetting(name string, data []byte) error {
+	known, ok := settings[name]
+	if !ok {
+		return problem.Problems{{Text: "there is no setting " + name + problem.DidYouMean(name, SettingNames()) + "; there are " + strings.Join(SettingNames(), ", ")}}
+	}
+	node, err := strict.ParseJSON(data)
+	if err != nil {
+		return err
+	}
+	if node.Kind != strict.Object {
+		return problem.Problems{{Text: "wants an object, not " + node.Kind.String()}}
+	}
+	return asProblems(known.read(s, node)).Err()
+}
+
+func readLogLevel(s *LiveSettings, n *strict.Node) error {
+	var v LogLevelSetting
+	if p := strict.Decode(n, &v); len(p) > 0 {
+		return p
+	}
+	var level slog.Level
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, v.Level) || level.UnmarshalText([]byte(v.Level)) != nil {
+		return problem.Problems{{Path: "level", Text: "is none of debug, info, warn, error"}}
+	}
+	s.LogLevel = &level
+	return nil
+}
+
+// block is a part of the configuration file that can also be stored.
+type block[T any] interface {
+	*T
+	SetDefaults()
+	Validate() error
+}
+
+// overlay returns what puts the members of n over a block of the file. Each member is checked for itself, so what holds over the defaults holds over any file.
+func overlay[T any, B block[T]](n *strict.Node) (func(B), error) {
+	tried := B(new(T))
+	tried.SetDefaults()
+	if p := strict.Decode(n, tried); len(p) > 0 {
+		return nil, p
+	}
+	if err := tried.Validate(); err != nil {
+		return nil, err
+	}
+	return func(file B) { strict.Decode(n, file) }, nil
+}
