@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sluice/control"
 	"sluice/control/file"
 	"sluice/core/observe"
 	"sluice/internal/fault"
@@ -134,6 +135,20 @@ func TestEveryPluginKeyIsInTheReference(t *testing.T) {
 				t.Errorf("%s: its key %s is not named", k.Name, m[1])
 			}
 		}
+	}
+}
+
+func TestEverySettingOfTheStoreIsInTheReference(t *testing.T) {
+	_, section, _ := strings.Cut(read(t, "reference/resources.md"), "## Setting:")
+	rows := firstColumn(section)
+	for _, name := range control.SettingNames() {
+		if _, ok := rows[name]; !ok {
+			t.Errorf("the setting %s is not in the reference", name)
+		}
+		delete(rows, name)
+	}
+	for name := range rows {
+		t.Errorf("%s is in the reference and is no setting", name)
 	}
 }
 
