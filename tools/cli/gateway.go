@@ -54,7 +54,7 @@ type gateway struct {
 type plan struct {
 	config    *file.Config // what is in force; a reload changes it
 	log       *slog.Logger
-	level     *slog.LevelVar // of log; nil = it stays as it is
+	level     *slog.LevelVar               // of log; nil = it stays as it is
 	load      func() (*file.Config, error) // reads the configuration again, for SIGHUP
 	program   *handoff.Program             // what SIGUSR2 starts; nil = it cannot be done
 	inherited *handoff.Inheritance         // from the process that this one replaces; nil = none
