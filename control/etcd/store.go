@@ -24,8 +24,9 @@ func NewStore(client *Client) *Store { return &Store{client: client} }
 
 var errNoKey = errors.New("etcd: a key must not be empty")
 
-// maxValue is what is sent at most for one key. The server has a limit of its own, 1.5 MiB for a whole request unless its operator has changed that.
-const maxValue = 2<<20 - 16<<10
+// maxValue is the most for one key: what any etcd takes unless its operator has changed that, 1.5 MiB for a whole request, less some room for the key and the
+// guards. A store must not hold what it could not be moved with.
+const maxValue = 3<<19 - 16<<10
 
 // Get implements control.Store.
 func (s *Store) Get(ctx context.Context, key string) (control.Entry, error) {

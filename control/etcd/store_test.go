@@ -268,7 +268,7 @@ func TestAStoreThatCannotBeReachedIsUnavailable(t *testing.T) {
 // 1.5 MiB is etcd's limit; trying again would not help, so this is not "unavailable".
 func TestAValueThatIsTooLargeIsRefused(t *testing.T) {
 	store := storeTest(t)
-	for _, size := range []int{1700 << 10, 3 << 20} { // the server's limit, and the library's
+	for _, size := range []int{1700 << 10, 3 << 20} { // more than another server would take, and more than its library would send
 		_, err := store.Put(t.Context(), "routes/a", make([]byte, size), control.Precondition{})
 		if err == nil || errors.Is(err, control.ErrUnavailable) {
 			t.Errorf("%d bytes: got %v", size, err)
