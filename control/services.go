@@ -86,7 +86,7 @@ func (s *services) configure(name string, config *upstream.Config) {
 
 // register adds or replaces the node of a key.
 func (s *services) register(key string, revision int64, n *Node) {
-	now := &node{n.ServiceName, revision, *n.Status == 1, upstream.NodeSpec{Upstream: n.Upstream, Weight: *n.Weight}}
+	now := &node{n.ServiceName, revision, *n.Status == 1, upstream.NodeSpec{Upstream: n.Upstream, Weight: *n.Weight, Metadata: n.Metadata}}
 	if was := s.nodes[key]; was != nil && was.service != now.service {
 		s.unregister(key)
 	}

@@ -164,6 +164,6 @@ func checkTimeout(p *problem.Problems, path string, d unit.Duration) {
 // validate reports everything that is wrong with a node, after SetDefaults.
 func (n *Node) validate() (p problem.Problems) {
 	upstream.CheckName(&p, "service_name", n.ServiceName)
-	p.Under("", (&upstream.NodeConfig{Upstream: n.Upstream, Weight: n.Weight, Status: n.Status}).Validate())
+	p.Under("", (&upstream.NodeConfig{Upstream: n.Upstream, Weight: n.Weight, Status: n.Status, Metadata: n.Metadata}).Validate())
 	return p
 }

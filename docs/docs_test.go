@@ -17,6 +17,7 @@ import (
 	"sluice/core/observe"
 	"sluice/internal/fault"
 	"sluice/plugin/builtin"
+	"sluice/upstream"
 )
 
 func read(t *testing.T, path string) string {
@@ -82,6 +83,39 @@ func defaultOf(config *file.Config, path string) string {
 		return config.Listeners[0].Address
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+func TestEveryKeyOfAServiceIsInTheReference(t *testing.T) {
+	_, section, _ := strings.Cut(read(t, "reference/resources.md"), "## Service")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := firstColumn(section)
+	for _, path := range keys(reflect.TypeFor[upstream.Config](), "") {
+		if _, ok := rows[path]; !ok {
+			t.Errorf("%s is not in the reference", path)
+		}
+		delete(rows, path)
+	}
+	for path := range rows {
+		t.Errorf("%s is in the reference and is no key", path)
+	}
+}
+
+// keys lists the JSON paths of a struct's fields, those of nested structs below their own. Lists are one key.
+func keys(t reflect.Type, under string) (paths []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inner := f.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct {
+			paths = append(paths, keys(inner, under+name+".")...)
+			continue
+		}
+		paths = append(paths, under+name)
+	}
+	return paths
 }
 
 func TestEveryMetricIsInTheReference(t *testing.T) {

@@ -47,6 +47,9 @@ type Exchange struct {
 	// The tries.
 	call    call // nil while no node is asked
 	node    *upstream.Node
+	try     upstream.Try // at node
+	key     uint64       // of the request, that its node is found by; see findKeys
+	sticky  uint64       // the node that the client's cookie names; 0 = none
 	tried   [maxTried]*upstream.Node
 	tries   int
 	stale   bool // the connection of the try that failed last had served before
@@ -348,6 +351,7 @@ func (x *Exchange) fail(e *fault.Error) {
 
 // dropCall gives up the try that is under way.
 func (x *Exchange) dropCall() {
+	x.try.End()
 	if x.call != nil {
 		x.call.cancel()
 		x.call = nil

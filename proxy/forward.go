@@ -30,7 +30,8 @@ func (x *Exchange) forward() {
 	x.entered = true
 	x.service.CountRequest(x.worker.index, x.worker.loop.Now())
 	x.state = stateTrying
-	node := x.service.Pick(x.worker.index, nil)
+	x.findKeys()
+	node := x.pick()
 	if node == nil {
 		x.fail(fault.New("pick node", fault.Upstream, fault.NoHealthyNode, errNoNode))
 		return
@@ -40,7 +41,7 @@ func (x *Exchange) forward() {
 
 // another returns a node for one more try, or nil.
 func (x *Exchange) another() *upstream.Node {
-	node := x.service.Pick(x.worker.index, x.tried[:x.tries])
+	node := x.pick()
 	if node == nil && x.stale {
 		// The only node there is has closed a connection that was idle: a new one is another matter.
 		node = x.node
@@ -54,6 +55,7 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.tried[x.tries] = node
 	x.tries++
 	x.tryStart = x.worker.loop.Now()
+	x.try.Begin(x.service, node, x.tryStart)
 	call, err := x.worker.dial(x, node, fresh)
 	if err != nil {
 		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
@@ -100,6 +102,7 @@ func (x *Exchange) callConnected() {
 // callFailed tells that the try under way has come to nothing.
 func (x *Exchange) callFailed(e *fault.Error) {
 	x.stale = x.call != nil && x.call.reused()
+	x.try.Failed(x.worker.loop.Now())
 	x.dropCall()
 	x.awaitNothing()
 	x.service.Stats.Outcome(x.worker.index, outcome(e))

@@ -30,6 +30,7 @@ func (x *Exchange) responseHead() {
 		return
 	}
 	x.stale = false
+	x.try.Answered(status, x.worker.loop.Now())
 	if x.mayRetryStatus(status) {
 		// Where nobody else is left, the node's own answer is better than one of ours.
 		if node := x.another(); node != nil && x.spendRetry() {
@@ -47,6 +48,7 @@ func (x *Exchange) responseHead() {
 	x.dropReplay()
 	x.state, x.status = stateRelaying, status
 	x.resp.Header.StripHopByHop()
+	x.setSticky()
 	x.route.Chain.Response(x)
 	x.down.sendHead(&x.resp)
 	if x.resp.Framing.HasBody() {

@@ -1,110 +1,49 @@
 package upstream
 
-import (
-	"container/heap"
-	"slices"
-)
+import "slices"
 
-// maxSchedule and turnsPerNode bound the length of a schedule: the larger of 4096 and 16 turns for each node. Weights whose sum is larger after division by
-// their greatest common divisor are scaled down to it; a node's share is then off by at most one turn, and however many small weights are rounded up to one
-// turn, together they take at most a sixteenth from the large ones.
+// Balancer is how a service picks a node for a request.
+type Balancer uint8
+
+// The balancers, in the order of the names in the configuration.
 const (
-	maxSchedule  = 4096
-	turnsPerNode = 16
+	RoundRobin Balancer = iota // smooth weighted: every node has had its share at every moment, to within one turn
+	LeastConn                  // the fewest exchanges in flight for its weight
+	EWMA                       // of two, the one with less to wait: latency, peak-sensitive, times what is in flight
+	CHash                      // the node that a key of the request belongs to
+	Random                     // the turns of round robin in an order that nobody can predict
 )
 
-// schedule is one round of smooth weighted round robin: positions in the list of nodes, each as often as its weight asks, spread so evenly that at every
-// moment of the round each node has had its share to within one turn. It is computed once when the nodes change, so that a pick is one step of a
-// cursor: O(1), with nothing shared between workers.
-//
-// Turn k of a node that has w of the round's n turns belongs into the window from k*n/w to (k+1)*n/w. Giving each turn to the open window that closes first
-// meets all of them, since no stretch of the round has more windows inside than turns. (The usual way, to credit every node with its weight at every
-// turn, costs nodes times turns.)
-func schedule(weights []int) []uint32 {
-	turns := scale(weights)
-	n := 0
-	for _, t := range turns {
-		n += t
-	}
-	order := make([]uint32, 0, n)
-	opening := make([][]window, n+1) // by the turn at which they open
-	open := func(node, k, earliest int) {
-		if t := turns[node]; k < t {
-			at := max(k*n/t, earliest)
-			opening[at] = append(opening[at], window{closes: ((k+1)*n + t - 1) / t, node: node, k: k})
-		}
-	}
-	for node := range turns {
-		open(node, 0, 0)
-	}
-	var ready windows
-	for at := range n {
-		for _, w := range opening[at] {
-			heap.Push(&ready, w)
-		}
-		opening[at] = nil
-		first := heap.Pop(&ready).(window)
-		order = append(order, uint32(first.node))
-		open(first.node, first.k+1, at+1)
-	}
-	return order
+// Want is what a pick is told of its request. The zero value is a first try of a request with no key.
+type Want struct {
+	Tried  []*Node // asked already, and not to be asked again
+	Key    uint64  // the hash of what the service hashes on; for CHash
+	Sticky uint64  // the [Node.ID] that the client's cookie names; 0 = none
+	Now    int64   // loop time; for EWMA
 }
 
-// scale returns how many turns of the round each weight gets.
-func scale(weights []int) []int {
-	total, divisor := 0, 0
-	for _, w := range weights {
-		total += w
-		divisor = gcd(divisor, w)
-	}
-	turns := slices.Clone(weights)
-	if total == 0 {
-		return turns
-	}
-	limit := max(maxSchedule, turnsPerNode*len(weights))
-	for i, w := range weights {
-		switch {
-		case total/divisor <= limit:
-			turns[i] = w / divisor
-		case w > 0:
-			turns[i] = max(1, (w*limit+total/2)/total)
-		}
-	}
-	return turns
-}
-
-// window is when one turn of a node is due.
-type window struct{ closes, node, k int }
-
-// windows is a heap of those that are open, the one that closes first on top; of two, the node that is listed first.
-type windows []window
-
-func (w windows) Len() int { return len(w) }
-func (w windows) Less(i, j int) bool {
-	return w[i].closes < w[j].closes || w[i].closes == w[j].closes && w[i].node < w[j].node
-}
-func (w windows) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
-func (w *windows) Push(x any)   { *w = append(*w, x.(window)) }
-func (w *windows) Pop() any {
-	last := len(*w) - 1
-	x := (*w)[last]
-	*w = (*w)[:last]
-	return x
-}
-
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
-}
-
-// cursor counts the turns that one worker has given out for a service. It outlives the schedule, so that frequent changes do not favour the nodes at its
-// beginning. The worker alone touches it.
+// cursor is what one worker remembers of the turns it has given out for a service. It outlives the roster, so that frequent changes do not favour the
+// nodes at its beginning. The worker alone touches it.
 type cursor struct {
-	next uint32
-	_    [60]byte // two workers' cursors never share a cache line
+	next uint32 // turns given out
+	seed uint64 // of the worker's random numbers; never 0
+
+	// Of the round that Random is in: turn i goes to position (step*i + offset) of the size there are.
+	size, step, offset uint32
+
+	_ [32]byte // two workers' cursors never share a cache line
 }
+
+// random returns the next of a sequence of numbers (xorshift64*): good enough to spread load, at the cost of three shifts.
+func (c *cursor) random() uint64 {
+	c.seed ^= c.seed >> 12
+	c.seed ^= c.seed << 25
+	c.seed ^= c.seed >> 27
+	return c.seed * 0x2545f4914f6cdd1d
+}
+
+// below returns a random number below n, which is not 0.
+func (c *cursor) below(n int) int { return int(c.random() >> 32 * uint64(n) >> 32) }
 
 // startsOf spreads the workers over a round of n turns, so that a few requests on each do not all go to the first node.
 func startsOf(workers, n int) []uint32 {
@@ -115,21 +54,181 @@ func startsOf(workers, n int) []uint32 {
 	return starts
 }
 
-// Pick returns the node whose turn it is on that worker, passing over those that tried holds and those without an address. When only tried ones
-// are left it returns nil. Called on the worker's loop.
-func (s *Service) Pick(worker int, tried []*Node) *Node {
-	n := uint32(len(s.order))
-	if n == 0 {
+// Pick returns the node that is to be asked next, passing over those that w.Tried holds, that are out, or that have all they may have. It returns nil where
+// none is left; [Service.Full] then tells whether that is for want of room. It takes no lock and allocates nothing. Called on the worker's loop.
+func (s *Service) Pick(worker int, w Want) *Node {
+	r := s.state.roster.Load()
+	if len(r.nodes) == 0 {
 		return nil
 	}
-	c := &s.state.cursors[worker]
-	for range n {
-		i := (c.next + s.starts[worker]) % n
-		c.next++
-		node := s.nodes[s.order[i]]
-		if node.Resolved() && !slices.Contains(tried, node) {
-			return node
+	p := picking{roster: r, service: s, worker: worker, cursor: &s.state.local[worker].cursor, want: w}
+	if w.Sticky != 0 {
+		if n := r.ids[w.Sticky]; n != nil && p.fits(n) {
+			return n
 		}
 	}
-	return nil
+	i := none
+	switch r.balancer {
+	case LeastConn:
+		i = p.leastLoaded()
+	case EWMA:
+		i = p.quickest()
+	case CHash:
+		i = p.owner()
+	case Random:
+		i = p.turn(p.shuffled)
+	default:
+		i = p.turn(p.ordered)
+	}
+	if i == none {
+		return nil
+	}
+	return r.nodes[i]
+}
+
+// picking is one pick under way.
+type picking struct {
+	roster  *roster
+	service *Service
+	worker  int
+	cursor  *cursor
+	want    Want
+}
+
+// none is the position of no node.
+const none = -1
+
+// fits reports whether n may be asked.
+func (p *picking) fits(n *Node) bool {
+	return (p.roster.panicking || !n.out()) && !slices.Contains(p.want.Tried, n) && n.room(p.service, p.worker)
+}
+
+// turnsTried is how many turns of the round are looked at before the nodes are, and nodesTried how many of those. A roster holds nodes that were in when it was
+// made, so all but a few fit: what has been tried is at most ten, what has gone out since is away with the next roster. Only a service that has no
+// room is looked through in vain, and that must not cost it the rest of its time.
+const (
+	turnsTried = 16
+	nodesTried = 64
+)
+
+// turn returns the position of the node whose turn it is, where order says which one a turn belongs to.
+func (p *picking) turn(order func() int) int {
+	for range min(turnsTried, len(p.roster.order)) {
+		if i := order(); p.fits(p.roster.nodes[i]) {
+			return i
+		}
+	}
+	return p.anyFrom(int(p.cursor.next))
+}
+
+// anyFrom returns the first node that fits of some from a position on.
+func (p *picking) anyFrom(start int) int {
+	n := len(p.roster.nodes)
+	for k := range min(nodesTried, n) {
+		if i := (start + k) % n; p.fits(p.roster.nodes[i]) {
+			return i
+		}
+	}
+	return none
+}
+
+// ordered gives out the next turn of smooth weighted round robin.
+func (p *picking) ordered() int {
+	r, c := p.roster, p.cursor
+	i := (c.next + r.starts[p.worker]) % uint32(len(r.order))
+	c.next++
+	return int(r.order[i])
+}
+
+// shuffled gives out the next turn of a round in random order. Choosing each time anew would give a node up to a tenth more than its share of thousands of requests; so
+// every turn of the round has its place once, in an order that each round and each worker draws for itself.
+func (p *picking) shuffled() int {
+	c, n := p.cursor, uint32(len(p.roster.order))
+	if c.size != n || c.next%n == 0 {
+		c.size, c.next = n, 0
+		c.offset = uint32(c.below(int(n)))
+		c.step = 1
+		for n > 1 {
+			if c.step = 1 + uint32(c.below(int(n-1))); gcd(int(c.step), int(n)) == 1 {
+				break // six of ten numbers are such
+			}
+		}
+	}
+	i := (uint64(c.step)*uint64(c.next) + uint64(c.offset)) % uint64(n)
+	c.next++
+	return int(p.roster.order[i])
+}
+
+// scannedNodes is up to how many nodes LeastConn looks at each of them. Beyond, the better of two is taken: the longest queue then grows with the logarithm of the
+// logarithm of their number, at a cost that does not grow at all.
+const scannedNodes = 16
+
+// leastLoaded returns the node with the fewest exchanges in flight for its weight. Of those alike it is the one whose turn it is, so that an idle service sees round
+// robin and not its first node alone.
+func (p *picking) leastLoaded() int {
+	best := p.turn(p.ordered)
+	if best == none {
+		return none
+	}
+	if n := len(p.roster.nodes); n <= scannedNodes {
+		for i := range n {
+			if i != best && p.lighter(i, best) && p.fits(p.roster.nodes[i]) {
+				best = i
+			}
+		}
+		return best
+	}
+	if i := p.other(best); i != none && p.lighter(i, best) {
+		best = i
+	}
+	return best
+}
+
+// lighter reports whether node a has less in flight for its weight than b.
+func (p *picking) lighter(a, b int) bool {
+	r := p.roster
+	return r.nodes[a].load.active.Load()*int64(r.weights[b]) < r.nodes[b].load.active.Load()*int64(r.weights[a])
+}
+
+// other returns a node that fits beside the one at i, drawn by weight, or none. Where the draw fails the nodes that follow are looked at, a few of them: who finds
+// nobody there can do with i.
+func (p *picking) other(i int) int {
+	r := p.roster
+	n := len(r.nodes)
+	drawn := int(r.order[p.cursor.below(len(r.order))])
+	for step := range min(turnsTried, n) {
+		if k := (drawn + step) % n; k != i && p.fits(r.nodes[k]) {
+			return k
+		}
+	}
+	return none
+}
+
+// quickest returns of two nodes, the one whose turn it is and another, the one that makes the request wait less.
+func (p *picking) quickest() int {
+	first := p.turn(p.ordered)
+	if first == none {
+		return none
+	}
+	second := p.other(first)
+	if second == none {
+		return first
+	}
+	a, b := p.cost(first), p.cost(second)
+	if a == 0 || b == 0 { // one of them is not known yet
+		if p.lighter(second, first) {
+			return second
+		}
+		return first
+	}
+	if b < a {
+		return second
+	}
+	return first
+}
+
+// cost is how long a request would have to wait for node i: what one takes there, for all that are in flight and this one. 0 = not known.
+func (p *picking) cost(i int) float64 {
+	n := p.roster.nodes[i]
+	return n.load.latency.at(p.want.Now) * float64(n.load.active.Load()+1) / float64(p.roster.weights[i])
 }

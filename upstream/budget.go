@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// budget keeps retries from turning an outage into a flood: of the requests of about the last ten seconds, at most a percentage may be sent
+// The budget keeps retries from turning an outage into a flood: of the requests of about the last ten seconds, at most a percentage may be sent
 // once more, and some a second in any case, so that a service with little traffic has retries too.
 //
 // The share is kept by each worker for itself: requests are many, and a count that all workers write would cost every one of them. The
 // few a second are kept for all workers together, since that count is touched only where a retry is asked for.
-type budget struct {
-	local []localBudget // by worker
-	floor atomic.Uint64 // loop second << 32 | retries granted in it, beyond the share
+//
+// floor is that second part.
+type floor struct {
+	word atomic.Uint64 // loop second << 32 | retries granted in it, beyond the share
 }
 
 // localBudget is one worker's part.
@@ -44,7 +45,7 @@ func (l *localBudget) age(now int64) {
 
 // CountRequest counts a first try. now is the loop's time. Called on the worker's loop.
 func (s *Service) CountRequest(worker int, now int64) {
-	l := &s.state.budget.local[worker]
+	l := &s.state.local[worker].budget
 	if second := now / int64(time.Second); second != l.second {
 		l.age(second)
 	}
@@ -54,7 +55,7 @@ func (s *Service) CountRequest(worker int, now int64) {
 // AllowRetry reports whether the budget has room for another try, and takes it. Called on the worker's loop.
 func (s *Service) AllowRetry(worker int, now int64) bool {
 	second := now / int64(time.Second)
-	l := &s.state.budget.local[worker]
+	l := &s.state.local[worker].budget
 	if second != l.second {
 		l.age(second)
 	}
@@ -62,13 +63,13 @@ func (s *Service) AllowRetry(worker int, now int64) bool {
 		l.retries++
 		return true
 	}
-	return s.state.budget.takeFloor(uint32(second), s.minPerSecond)
+	return s.state.floor.take(uint32(second), s.minPerSecond)
 }
 
-// takeFloor takes one of the retries that every second has.
-func (b *budget) takeFloor(second uint32, most int) bool {
+// take takes one of the retries that every second has.
+func (f *floor) take(second uint32, most int) bool {
 	for {
-		old := b.floor.Load()
+		old := f.word.Load()
 		used := uint32(0)
 		if uint32(old>>32) == second {
 			used = uint32(old)
@@ -76,7 +77,7 @@ func (b *budget) takeFloor(second uint32, most int) bool {
 		if int(used) >= most {
 			return false
 		}
-		if b.floor.CompareAndSwap(old, uint64(second)<<32|uint64(used+1)) {
+		if f.word.CompareAndSwap(old, uint64(second)<<32|uint64(used+1)) {
 			return true
 		}
 	}

@@ -30,9 +30,19 @@ type NodeConfig struct {
 
 // BalancerConfig chooses how a node is picked.
 type BalancerConfig struct {
-	Type   string `json:"type,omitempty"`    // "roundrobin" (default), "least_conn", "ewma", "chash" or "random"
-	HashOn string `json:"hash_on,omitempty"` // chash: "ip" (default), "header", "cookie", "query" or "path"
-	Key    string `json:"key,omitempty"`     // chash: the name of the header, cookie or query parameter
+	Type              string        `json:"type,omitempty"`                // "roundrobin" (default), "least_conn", "ewma", "chash" or "random"
+	HashOn            string        `json:"hash_on,omitempty"`             // chash: "ip" (default), "header", "cookie", "query" or "path"
+	Key               string        `json:"key,omitempty"`                 // chash: the name of the header, cookie or query parameter
+	HashBalanceFactor int           `json:"hash_balance_factor,omitempty"` // chash: percent of the mean load that a node may have, from 101; 0 (default) = any
+	Sticky            *StickyConfig `json:"sticky,omitempty"`              // a client stays with its node; left out = it does not
+	SlowStart         unit.Duration `json:"slow_start,omitempty"`          // in which a node that has come in reaches its weight; 0 (default) = at once
+	PanicPercent      *int          `json:"panic_percent,omitempty"`       // of a tier's nodes that must be in for health to be believed; default 25
+}
+
+// StickyConfig keeps a client with the node that it was first sent to, by a cookie, for as long as that node is in.
+type StickyConfig struct {
+	Cookie string        `json:"cookie,omitempty"` // its name; default "SLUICE_NODE"
+	TTL    unit.Duration `json:"ttl,omitempty"`    // how long the client keeps it; 0 (default) = until it is closed
 }
 
 // HealthConfig is how the health of nodes is found out. Either half may be left out; a service without one is never
@@ -105,5 +115,7 @@ const (
 	DefaultMaxIdle       = 64
 	DefaultIdleTimeout   = 60 * time.Second
 	DefaultWeight        = 1
+	DefaultPanicPercent  = 25
+	DefaultStickyCookie  = "SLUICE_NODE"
 	MaxWeight            = 65535 // with it, the sums of smooth round robin over 2^15 nodes stay within 31 bits
 )

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -14,18 +15,60 @@ type Node struct {
 	Service string
 	Address string // host:port as it was registered
 
-	addr    atomic.Pointer[netip.AddrPort] // where it is; nil until the name has been resolved
-	conns   atomic.Int64                   // open connections of all workers
-	retired atomic.Bool                    // no longer named by any snapshot; pools keep nothing of it
-	pools   []pool                         // by worker
-	stop    func()                         // ends resolving; nil for literal addresses
+	identity string                         // names it within its service
+	id       uint64                         // the same as a number; never 0
+	addr     atomic.Pointer[netip.AddrPort] // where it is; nil until the name has been resolved
+	conns    atomic.Int64                   // open connections of all workers
+	retired  atomic.Bool                    // no longer named by any snapshot; pools keep nothing of it
+	pools    []pool                         // by worker
+	stop     func()                         // ends resolving; nil for literal addresses
+	load     load
+
+	// Guarded by the service's mu.
+	since time.Time // when it came in; zero = it was there from the beginning
 }
+
+// load is what a node has to carry, counted by all workers where the service asks for it.
+type load struct {
+	_       [linePad]byte // what is written with every request shares no cache line with what is only read
+	active  atomic.Int64  // exchanges in flight
+	latency latency
+	_       [linePad]byte
+}
+
+// linePad keeps a neighbour off a cache line.
+const linePad = 64
 
 // NodeSpec is a node as discovery or a service's configuration names it.
 type NodeSpec struct {
 	Upstream string // host:port
 	Weight   int    // 0 drains
+	Metadata map[string]string
 }
+
+// The metadata that balancing reads.
+const (
+	metaZone     = "zone"     // where the node is; nodes of the gateway's own zone are preferred
+	metaPriority = "priority" // its tier, a whole number from 0, the default, to MaxPriority
+)
+
+// MaxPriority is the last tier that a node may stand in.
+const MaxPriority = 100
+
+// tier returns the tier that the metadata names; the value has been validated.
+func (s *NodeSpec) tier() int {
+	n, _ := strconv.Atoi(s.Metadata[metaPriority]) // 0 where nothing is said
+	return n
+}
+
+// ID names the node in cookies: a number that tells nothing of its address.
+func (n *Node) ID() uint64 { return n.id }
+
+// out reports whether the node is not to be asked.
+func (n *Node) out() bool { return !n.Resolved() }
+
+// room reports whether that worker may give the node one more exchange.
+func (n *Node) room(*Service, int) bool { return true }
 
 // Resolved reports whether the node's address is known. Any goroutine may call it.
 func (n *Node) Resolved() bool { return n.addr.Load() != nil }

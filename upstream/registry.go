@@ -2,8 +2,12 @@ package upstream
 
 import (
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"sluice/core/observe"
 )
@@ -16,11 +20,13 @@ type Registry struct {
 	workers  []Poster
 	stats    *observe.Registry
 	services map[string]*serviceState
+	zone     string        // where the gateway is; "" = not known
+	seed     func() uint64 // of random numbers
 }
 
 // NewRegistry returns an empty registry for those workers, in the order of their numbers. What services do is counted in stats.
 func NewRegistry(workers []Poster, stats *observe.Registry) *Registry {
-	return &Registry{workers: workers, stats: stats, services: map[string]*serviceState{}}
+	return &Registry{workers: workers, stats: stats, services: map[string]*serviceState{}, seed: rand.Uint64}
 }
 
 // Update returns the view of a service with that configuration (nil = all defaults; it must have been validated) and those nodes beside the ones
@@ -28,35 +34,56 @@ func NewRegistry(workers []Poster, stats *observe.Registry) *Registry {
 func (r *Registry) Update(name string, config *Config, discovered []NodeSpec) *Service {
 	state := r.services[name]
 	if state == nil {
-		state = &serviceState{nodes: map[string]*Node{}, cursors: make([]cursor, len(r.workers)), budget: budget{local: make([]localBudget, len(r.workers))}}
+		state = r.newState(name)
 		r.services[name] = state
 	}
-	specs := merge(config, discovered)
 	s := newService(name, config, state)
 	s.Stats = r.stats.Service(name)
-	var weights []int
-	named := make(map[string]bool, len(specs))
-	for _, spec := range specs {
-		named[spec.Upstream] = true
-		node := state.nodes[spec.Upstream]
-		if node == nil {
-			node = r.newNode(name, spec.Upstream)
-			state.nodes[spec.Upstream] = node
-		}
-		if spec.Weight > 0 {
-			s.nodes = append(s.nodes, node)
-			weights = append(weights, spec.Weight)
-		}
-	}
-	s.order = schedule(weights)
-	s.starts = startsOf(len(r.workers), len(s.order))
-	for _, address := range slices.Collect(maps.Keys(state.nodes)) {
-		if !named[address] {
-			r.retire(state.nodes[address])
-			delete(state.nodes, address)
-		}
-	}
+	state.mu.Lock()
+	defer state.mu.Unlock()
+	state.take(s, merge(config, discovered))
 	return s
+}
+
+// newState returns what a service that has just been named has: nothing.
+func (r *Registry) newState(name string) *serviceState {
+	s := &serviceState{name: name, zone: r.zone, registry: r, nodes: map[string]*Node{}, local: make([]localState, len(r.workers))}
+	for i := range s.local {
+		s.local[i].cursor.seed = r.seed() | 1
+	}
+	s.roster.Store(new(roster))
+	return s
+}
+
+// take puts a view with those nodes in force. The caller holds s.mu.
+func (s *serviceState) take(view *Service, specs []NodeSpec) {
+	first := s.view == nil
+	s.view, s.members = view, nil
+	named := make(map[string]bool, len(specs))
+	for i := range specs {
+		spec := &specs[i]
+		named[spec.Upstream] = true
+		node := s.nodes[spec.Upstream]
+		if node == nil {
+			node = s.registry.newNode(s.name, spec.Upstream)
+			if !first {
+				node.since = time.Now()
+			}
+			s.nodes[spec.Upstream] = node
+		}
+		s.members = append(s.members, member{node, spec.Weight, spec.tier(), spec.Metadata[metaZone]})
+		if spec.Weight > 0 {
+			view.nodes = append(view.nodes, node)
+			view.addCookie(node)
+		}
+	}
+	for _, address := range slices.Collect(maps.Keys(s.nodes)) {
+		if !named[address] {
+			s.registry.retire(s.nodes[address])
+			delete(s.nodes, address)
+		}
+	}
+	s.muster()
 }
 
 // Remove forgets a service and retires its nodes.
@@ -65,9 +92,12 @@ func (r *Registry) Remove(name string) {
 	if state == nil {
 		return
 	}
+	state.mu.Lock()
+	state.closed = true
 	for _, node := range state.nodes {
 		r.retire(node)
 	}
+	state.mu.Unlock()
 	delete(r.services, name)
 	r.stats.ForgetService(name)
 }
@@ -80,7 +110,8 @@ func (r *Registry) Close() {
 }
 
 func (r *Registry) newNode(service, address string) *Node {
-	n := &Node{Service: service, Address: address, pools: make([]pool, len(r.workers))}
+	n := &Node{Service: service, Address: address, identity: address, pools: make([]pool, len(r.workers))}
+	n.id = max(1, xxhash.Sum64String(service+"\x00"+n.identity))
 	for i := range n.pools {
 		n.pools[i].stats = r.stats.Worker(i)
 	}
@@ -128,7 +159,7 @@ func merge(config *Config, discovered []NodeSpec) []NodeSpec {
 
 // spec returns the node as the registry takes it, and whether it is in.
 func (n *NodeConfig) spec() (NodeSpec, bool) {
-	spec := NodeSpec{Upstream: n.Upstream, Weight: DefaultWeight}
+	spec := NodeSpec{Upstream: n.Upstream, Weight: DefaultWeight, Metadata: n.Metadata}
 	if n.Weight != nil {
 		spec.Weight = *n.Weight
 	}
@@ -152,6 +183,7 @@ func newService(name string, config *Config, state *serviceState) *Service {
 		minPerSecond:    valueOr(config.Retry.MinPerSecond, DefaultMinPerSecond),
 		pool:            poolSettings{maxIdle: valueOr(config.Pool.MaxIdlePerWorker, DefaultMaxIdle), idleTimeout: config.Pool.IdleTimeout.Std()},
 	}
+	s.balance(&config.Balancer)
 	if s.pool.idleTimeout == 0 {
 		s.pool.idleTimeout = DefaultIdleTimeout
 	}
@@ -167,6 +199,20 @@ func newService(name string, config *Config, state *serviceState) *Service {
 		}
 	}
 	return s
+}
+
+// balance fills in how nodes are picked.
+func (s *Service) balance(c *BalancerConfig) {
+	s.balancer = Balancer(max(0, slices.Index(balancers, c.Type)))
+	if s.balancer == CHash {
+		s.HashOn, s.HashKey, s.hashBalance = c.HashOn, c.Key, c.HashBalanceFactor
+	}
+	s.slowStart = c.SlowStart.Std()
+	s.panicPercent = valueOr(c.PanicPercent, DefaultPanicPercent)
+	if c.Sticky != nil {
+		s.StickyCookie, s.stickyTTL, s.cookies = c.Sticky.Cookie, c.Sticky.TTL.Std(), map[*Node][]byte{}
+	}
+	s.counted = s.balancer == LeastConn || s.balancer == EWMA || s.hashBalance > 0
 }
 
 func valueOr(p *int, otherwise int) int {

@@ -15,7 +15,7 @@ func TestANodeIsTheSameInEveryViewThatNamesIt(t *testing.T) {
 	b.release(x)
 	out, weight := 0, 7
 	config := &Config{Nodes: []NodeConfig{{Upstream: "127.0.0.1:1", Weight: &weight}, {Upstream: "127.0.0.1:2", Status: &out}}}
-	next := b.registry.Update("s", config, []NodeSpec{{b.address, 3}, {"127.0.0.1:3", 1}})
+	next := b.registry.Update("s", config, []NodeSpec{{Upstream: b.address, Weight: 3}, {Upstream: "127.0.0.1:3", Weight: 1}})
 	var addresses []string
 	for _, n := range next.Nodes() {
 		addresses = append(addresses, n.Address)
@@ -31,7 +31,7 @@ func TestANodeIsTheSameInEveryViewThatNamesIt(t *testing.T) {
 	}
 	b.expect(1, 1)
 	// Another service has nodes of its own, though they are at the same address.
-	if other := b.registry.Update("other", nil, []NodeSpec{{b.address, 1}}); other.Nodes()[0] == b.node {
+	if other := b.registry.Update("other", nil, []NodeSpec{{Upstream: b.address, Weight: 1}}); other.Nodes()[0] == b.node {
 		t.Error("two services share a node")
 	}
 }
@@ -41,12 +41,12 @@ func TestANodeWithoutWeightKeepsItsConnections(t *testing.T) {
 	b := startBench(t, nil)
 	x, _ := b.acquire(false)
 	b.release(x)
-	next := b.registry.Update("s", nil, []NodeSpec{{b.address, 0}})
-	if got := next.Pick(0, nil); got != nil {
+	next := b.registry.Update("s", nil, []NodeSpec{{Upstream: b.address, Weight: 0}})
+	if got := next.Pick(0, Want{}); got != nil {
 		t.Errorf("picked %s", got.Address)
 	}
 	b.expect(1, 1)
-	if back := b.registry.Update("s", nil, []NodeSpec{{b.address, 1}}); back.Nodes()[0] != b.node {
+	if back := b.registry.Update("s", nil, []NodeSpec{{Upstream: b.address, Weight: 1}}); back.Nodes()[0] != b.node {
 		t.Error("it has come back as another node")
 	}
 }
@@ -55,9 +55,9 @@ func TestANodeWithoutWeightKeepsItsConnections(t *testing.T) {
 func TestDiscoveryOverridesTheConfiguredWeight(t *testing.T) {
 	weight := 9
 	r := NewRegistry(make([]Poster, 1), observe.NewRegistry(1))
-	s := r.Update("s", &Config{Nodes: []NodeConfig{{Upstream: "127.0.0.1:1", Weight: &weight}}}, []NodeSpec{{"127.0.0.1:1", 1}, {"127.0.0.1:2", 1}})
-	if len(s.Nodes()) != 2 || len(s.order) != 2 {
-		t.Errorf("%d nodes in a round of %d turns, want 2 and 2", len(s.Nodes()), len(s.order))
+	s := r.Update("s", &Config{Nodes: []NodeConfig{{Upstream: "127.0.0.1:1", Weight: &weight}}}, []NodeSpec{{Upstream: "127.0.0.1:1", Weight: 1}, {Upstream: "127.0.0.1:2", Weight: 1}})
+	if len(s.Nodes()) != 2 || len(s.state.roster.Load().order) != 2 {
+		t.Errorf("%d nodes in a round of %d turns, want 2 and 2", len(s.Nodes()), len(s.state.roster.Load().order))
 	}
 }
 
@@ -67,7 +67,7 @@ func TestARemovedNodeLosesItsIdleConnectionsAndKeepsTheOthersToTheirEnd(t *testi
 	rests, peer := b.acquire(false)
 	b.release(rests)
 	b.expect(2, 1)
-	b.registry.Update("s", nil, []NodeSpec{{"127.0.0.1:1", 1}})
+	b.registry.Update("s", nil, []NodeSpec{{Upstream: "127.0.0.1:1", Weight: 1}})
 	closedByUs(t, peer)
 	b.expect(1, 0)
 	b.do(func() {
@@ -78,7 +78,7 @@ func TestARemovedNodeLosesItsIdleConnectionsAndKeepsTheOthersToTheirEnd(t *testi
 	b.release(used) // and is not kept
 	b.expect(0, 0)
 	// One that comes back has forgotten everything: whoever is there now is somebody else.
-	if back := b.registry.Update("s", nil, []NodeSpec{{b.address, 1}}); back.Nodes()[0] == b.node {
+	if back := b.registry.Update("s", nil, []NodeSpec{{Upstream: b.address, Weight: 1}}); back.Nodes()[0] == b.node {
 		t.Error("it has come back as the same node")
 	}
 }
@@ -88,7 +88,7 @@ func TestEachLoopClosesItsOwnConnectionsOfARemovedService(t *testing.T) {
 	workers := []*worker{startWorker(t), startWorker(t)}
 	o := startOrigin(t)
 	r := NewRegistry([]Poster{workers[0], workers[1]}, observe.NewRegistry(2))
-	s := r.Update("s", nil, []NodeSpec{{o.address, 1}})
+	s := r.Update("s", nil, []NodeSpec{{Upstream: o.address, Weight: 1}})
 	node := s.Nodes()[0]
 	for i, w := range workers {
 		x := &exchange{}

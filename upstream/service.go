@@ -6,6 +6,7 @@
 package upstream
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,19 +33,58 @@ type Service struct {
 	budgetPercent int // retries per 100 requests
 	minPerSecond  int // retries a second beside those
 
-	nodes  []*Node
-	order  []uint32 // the schedule: positions in nodes
-	starts []uint32 // by worker: where in the schedule it begins
-	pool   poolSettings
-	state  *serviceState
+	// Who is asked.
+	HashOn       string // what CHash hashes on: "ip", "header", "cookie", "query", "path"; "" = nothing
+	HashKey      string // the name of that header, cookie or parameter
+	StickyCookie string // names the cookie of sticky sessions; "" = there are none
+	balancer     Balancer
+	hashBalance  int  // percent of the mean load that a node may have; 0 = any
+	counted      bool // tries are counted at their nodes
+	slowStart    time.Duration
+	stickyTTL    time.Duration
+	panicPercent int // of a tier's nodes that must be in for health to be believed
+
+	cookies map[*Node][]byte // what StickyCookie says to a client, by node
+
+	nodes []*Node // with a weight
+	pool  poolSettings
+	state *serviceState
 }
 
 // serviceState is what a service keeps over its views.
 type serviceState struct {
-	cursors  []cursor         // by worker
-	nodes    map[string]*Node // by address; owned by the registry
-	budget   budget
-	inFlight atomic.Int64
+	name     string
+	zone     string // of the gateway
+	registry *Registry
+	roster   atomic.Pointer[roster] // never nil
+	inFlight atomic.Int64           // exchanges of the service
+	active   atomic.Int64           // tries under way at its nodes, where they are counted
+	floor    floor
+	local    []localState // by worker
+
+	mu      sync.Mutex       // guards what follows; never taken on a loop
+	view    *Service         // the latest
+	members []member         // of that view
+	nodes   map[string]*Node // by identity
+	ring    *ring            // of the latest roster; nil without CHash
+	closed  bool             // the service is gone: nothing is done for it any more
+}
+
+// localState is a worker's own part: no other touches it.
+type localState struct {
+	cursor cursor
+	budget localBudget
+}
+
+// later runs f after d with s.mu held, unless the service is gone by then.
+func (s *serviceState) later(d time.Duration, f func()) {
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.closed {
+			f()
+		}
+	})
 }
 
 // StatusSet is a set of the statuses that a retry may be configured for.
@@ -69,7 +109,7 @@ func (s StatusSet) Has(status int) bool {
 	return false
 }
 
-// Nodes returns the nodes that may be picked. It must not be changed.
+// Nodes returns the nodes that have a weight, in or out. It must not be changed.
 func (s *Service) Nodes() []*Node { return s.nodes }
 
 // Enter counts one more exchange in flight, and reports false where the service has all it may have. Each Enter that returned true is followed by one

@@ -28,6 +28,10 @@ func (c *Config) SetDefaults() {
 	if c.Balancer.Type == "chash" {
 		or(&c.Balancer.HashOn, "ip")
 	}
+	orPointer(&c.Balancer.PanicPercent, DefaultPanicPercent)
+	if sticky := c.Balancer.Sticky; sticky != nil {
+		or(&sticky.Cookie, DefaultStickyCookie)
+	}
 	for i := range c.Nodes {
 		c.Nodes[i].SetDefaults()
 	}
@@ -108,13 +112,29 @@ func (n *NodeConfig) Validate() error {
 	}
 	within(&p, "weight", *n.Weight, 0, MaxWeight)
 	within(&p, "status", *n.Status, 0, 1)
+	if text, ok := n.Metadata[metaPriority]; ok {
+		if tier, err := strconv.Atoi(text); err != nil || tier < 0 || tier > MaxPriority {
+			p.Add("metadata."+metaPriority, "%q is not a tier: write a whole number from 0, which is asked first, to %d", text, MaxPriority)
+		}
+	}
 	return p.Err()
 }
 
 func (b *BalancerConfig) validate() error {
 	var p problem.Problems
 	oneOf(&p, "type", b.Type, balancers)
+	lasts(&p, "slow_start", b.SlowStart, 0)
+	within(&p, "panic_percent", *b.PanicPercent, 0, 100)
+	if b.Sticky != nil {
+		if !validToken(b.Sticky.Cookie) {
+			p.Add("sticky.cookie", "%q is not a name for a cookie", b.Sticky.Cookie)
+		}
+		lasts(&p, "sticky.ttl", b.Sticky.TTL, 0)
+	}
 	if b.Type != "chash" {
+		if b.HashBalanceFactor != 0 {
+			p.Add("hash_balance_factor", "is for the type chash only")
+		}
 		if b.HashOn != "" {
 			p.Add("hash_on", "is for the type chash only")
 		}
@@ -122,6 +142,9 @@ func (b *BalancerConfig) validate() error {
 			p.Add("key", "is for the type chash only")
 		}
 		return p.Err()
+	}
+	if b.HashBalanceFactor != 0 {
+		within(&p, "hash_balance_factor", b.HashBalanceFactor, 101, 10_000)
 	}
 	oneOf(&p, "hash_on", b.HashOn, hashKeys)
 	named := b.HashOn == "header" || b.HashOn == "cookie" || b.HashOn == "query"
@@ -220,6 +243,13 @@ func validHostName(host string) bool {
 	}
 	// A host name of digits and dots alone is a mistyped IPv4 address, and resolvers guess at those.
 	return strings.Trim(host, "0123456789.") != ""
+}
+
+// validToken reports whether s is a token (RFC 9110 §5.6.2), such as the name of a cookie or a method.
+func validToken(s string) bool {
+	return s != "" && len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
+	})
 }
 
 func validPath(s string) bool {

@@ -1,0 +1,135 @@
+package upstream
+
+import (
+	"slices"
+	"time"
+)
+
+// member is a node as one view of a service names it.
+type member struct {
+	node   *Node
+	weight int // 0 drains
+	tier   int // the lowest is asked, others stand by
+	zone   string
+}
+
+// roster is who may be picked now. It is immutable; whenever nodes, weights or health change another is made, off the loops, and put in force by one
+// store: every worker sees the same at its next pick, and no pick has to look for who is in.
+type roster struct {
+	balancer Balancer
+	nodes    []*Node
+	weights  []int            // by position in nodes; none is 0
+	total    int              // their sum
+	order    []uint32         // the schedule: positions in nodes. Not of CHash
+	starts   []uint32         // by worker: where in the schedule it begins
+	ring     *ring            // of CHash alone
+	ids      map[uint64]*Node // for sticky sessions; else nil
+	// panicking tells that too few nodes are in for the word of health to be believed: all are asked.
+	panicking bool
+}
+
+// muster makes the roster anew and puts it in force. The caller holds s.mu.
+func (s *serviceState) muster() {
+	all, in := s.choose()
+	r := &roster{balancer: s.view.balancer, panicking: in == nil}
+	use := in
+	if r.panicking || r.balancer == CHash { // whose ring is passed over where a node is out
+		use = all
+	}
+	for _, m := range use {
+		r.nodes = append(r.nodes, m.node)
+		r.weights = append(r.weights, m.weight)
+	}
+	if r.balancer == CHash {
+		s.ring = s.ring.of(r.nodes, r.weights)
+		r.ring = s.ring
+	} else {
+		s.warmUp(r)
+		r.order = schedule(r.weights)
+		r.starts = startsOf(len(s.local), len(r.order))
+	}
+	for _, w := range r.weights {
+		r.total += w
+	}
+	if s.view.StickyCookie != "" {
+		r.ids = make(map[uint64]*Node, len(r.nodes))
+		for _, n := range r.nodes {
+			r.ids[n.id] = n
+		}
+	}
+	s.roster.Store(r)
+}
+
+// choose returns the members that the traffic is for, and which of them are in; in is nil where there is panic. The first tier of which enough are in takes
+// it; where none has enough, all of the first do, whatever is said of their health. Within a tier the gateway's own zone comes first, as long as enough of it are in.
+func (s *serviceState) choose() (all, in []member) {
+	tiers := make(map[int][]member)
+	var order []int
+	for _, m := range s.members {
+		if m.weight == 0 {
+			continue
+		}
+		if tiers[m.tier] == nil {
+			order = append(order, m.tier)
+		}
+		tiers[m.tier] = append(tiers[m.tier], m)
+	}
+	slices.Sort(order)
+	for _, t := range order {
+		all := tiers[t]
+		in, ok := enough(all, s.view.panicPercent)
+		if !ok {
+			continue
+		}
+		near := slices.DeleteFunc(slices.Clone(all), func(m member) bool { return s.zone == "" || m.zone != s.zone })
+		if nearIn, ok := enough(near, zonePercent); ok {
+			return near, nearIn
+		}
+		return all, in
+	}
+	if len(order) == 0 {
+		return nil, nil
+	}
+	return tiers[order[0]], nil
+}
+
+// zonePercent is how many nodes of the gateway's own zone must be in for its traffic to stay there: with less than half, those that are left would have more than twice their load.
+const zonePercent = 50
+
+// enough returns the members that are in, and whether they are some and at least that percentage.
+func enough(all []member, percent int) (in []member, ok bool) {
+	for _, m := range all {
+		if !m.node.out() {
+			in = append(in, m)
+		}
+	}
+	return in, len(in) > 0 && 100*len(in) >= percent*len(all)
+}
+
+// Slow start: a node that has come in is given a growing part of its weight, from a tenth on, in as many steps.
+const (
+	warmSteps = 10
+	warmScale = 20 // parts of a weight of 1, so that a tenth of it is something
+)
+
+// warmUp lowers the weights of nodes that have come in not long ago, and sees to it that they are raised again.
+func (s *serviceState) warmUp(r *roster) {
+	slow := s.view.slowStart
+	if slow == 0 {
+		return
+	}
+	now := time.Now()
+	warming := false
+	weights := slices.Clone(r.weights)
+	for i, n := range r.nodes {
+		weights[i] *= warmScale
+		if step := int(warmSteps * now.Sub(n.since) / slow); !n.since.IsZero() && step < warmSteps {
+			warming = true
+			weights[i] = max(1, weights[i]*max(1, step)/warmSteps)
+		}
+	}
+	if warming {
+		r.weights = weights
+		s.later(slow/warmSteps, s.muster)
+	}
+}

@@ -1,0 +1,51 @@
+package upstream
+
+import "time"
+
+// Try is what is counted of one try at a node. An exchange keeps one for each try that is under way; the zero value is none. Loop only.
+type Try struct {
+	service *Service
+	node    *Node
+	start   int64 // loop time
+	counted bool
+}
+
+// Begin counts a try at n that begins at loop time now. End follows.
+func (t *Try) Begin(s *Service, n *Node, now int64) {
+	*t = Try{service: s, node: n, start: now, counted: s.counted}
+	if t.counted {
+		n.load.active.Add(1)
+		s.state.active.Add(1)
+	}
+}
+
+// Answered tells that the head of an answer with that status has come at loop time now.
+func (t *Try) Answered(status int, now int64) {
+	if status >= 500 {
+		t.Failed(now)
+		return
+	}
+	if t.service.balancer == EWMA {
+		t.node.load.latency.sample(time.Duration(now-t.start), now)
+	}
+}
+
+// failurePenalty is the least that a failed try counts as: a node that fails fast would otherwise look like the best of all.
+const failurePenalty = time.Second
+
+// Failed tells that the try has come to nothing at loop time now.
+func (t *Try) Failed(now int64) {
+	if t.service.balancer == EWMA {
+		t.node.load.latency.sample(max(failurePenalty, time.Duration(now-t.start)), now)
+	}
+}
+
+// End tells that the node has nothing more to do with the try. It may be called again.
+func (t *Try) End() {
+	if t.counted {
+		t.counted = false
+		t.node.load.active.Add(-1)
+		t.service.state.active.Add(-1)
+	}
+	t.service, t.node = nil, nil
+}
