@@ -17,13 +17,18 @@ import (
 	"sluice/upstream"
 )
 
-// Options is what an [Engine] works with. All but Configure and Log is needed.
+// Options is what an [Engine] works with. All but Configure, Keep and Log is needed.
 type Options struct {
 	Upstream  *upstream.Registry    // owned by the engine from now on; close it after the engine
 	Stats     *observe.Registry     // where the counters of routes come from
 	Publish   func(*proxy.Snapshot) // puts a snapshot in force; called by the goroutine that calls Apply
 	Configure func(LiveSettings)    // puts changed settings in force, before the snapshot of the same batch; called by the same goroutine; nil = nobody does
-	Log       *slog.Logger          // told of resources that go bad and come back; nil = nobody is
+
+	// Keep is told, after a batch, of the resources whose stored value is in force now and of those that are gone; not of the refused ones, whose
+	// last good version stays. It must not wait, and may keep the slice. Called by the goroutine that calls Apply; nil = nobody asks.
+	Keep func(changes []Change, revision int64)
+
+	Log *slog.Logger // told of resources that go bad and come back; nil = nobody is
 }
 
 // Engine keeps what the store holds and publishes it as snapshots. It is a [Sink]: Apply is called by one goroutine at a time. Status may be
@@ -43,7 +48,7 @@ type Engine struct {
 	counts    map[Kind]int        // of documents
 	errors    errorList
 	table     *router.Table[*proxy.Route]
-	refused   map[string]rule // by route id: valid, but refused by the table for what stands beside it
+	refused   map[string]candidate // by route id: valid, but refused by the table for what stands beside it
 	services  services
 	others    others
 	status    Status
@@ -72,7 +77,7 @@ func NewEngine(o Options) *Engine {
 		counts:    make(map[Kind]int),
 		errors:    errorList{byKey: make(map[string]ResourceError)},
 		table:     new(router.Table[*proxy.Route]),
-		refused:   make(map[string]rule),
+		refused:   make(map[string]candidate),
 		services:  newServices(o.Upstream),
 		others:    newOthers(),
 	}
@@ -85,7 +90,7 @@ func (e *Engine) Status() *Status { return e.published.Load() }
 
 // Apply works a batch in and publishes a snapshot if anything is different. The first batch always publishes one.
 func (e *Engine) Apply(b Batch) {
-	w := work{engine: e, put: make(map[string]rule), take: make(map[string]bool)}
+	w := work{engine: e, put: make(map[string]candidate), take: make(map[string]bool)}
 	if b.Full {
 		w.deleteMissing(b.Changes)
 	}
@@ -99,6 +104,7 @@ func (e *Engine) Apply(b Batch) {
 		e.publish(b.Revision)
 	}
 	e.tell(b.Revision)
+	w.keep(b.Revision)
 }
 
 // publish puts what there is now in force.
@@ -130,8 +136,27 @@ func (e *Engine) Close() {
 // work is one batch on its way in.
 type work struct {
 	engine *Engine
-	put    map[string]rule // by route id
-	take   map[string]bool // route ids that go out
+	put    map[string]candidate // by route id
+	take   map[string]bool      // route ids that go out
+	good   []Change             // that took effect, as far as is known before the table and the services are made
+}
+
+// candidate is a route on its way into the table, and what it was made from.
+type candidate struct {
+	rule   rule
+	change Change
+}
+
+// keep hands on what has come into force, and what is gone.
+func (w *work) keep(revision int64) {
+	e := w.engine
+	if e.options.Keep == nil {
+		return
+	}
+	e.options.Keep(slices.DeleteFunc(w.good, func(c Change) bool {
+		_, bad := e.errors.byKey[c.Key]
+		return bad
+	}), revision)
 }
 
 // deleteMissing deletes what a full batch does not have.
@@ -161,6 +186,7 @@ func (w *work) change(c *Change) {
 			e.counts[kind]--
 			e.errors.clear(c.Key)
 			w.remove(kind, c.Key, id)
+			w.good = append(w.good, *c)
 		}
 		return
 	}
@@ -169,6 +195,7 @@ func (w *work) change(c *Change) {
 	if !known {
 		e.counts[kind]++
 	}
+	w.good = append(w.good, *c)
 	if known && now.hash == before.hash {
 		if _, bad := e.errors.byKey[c.Key]; kind == Nodes && !bad {
 			e.services.renew(c.Key, now.revision)
@@ -229,7 +256,7 @@ func (w *work) store(kind Kind, c *Change, id string) problem.Problems {
 		}
 		delete(e.refused, id)
 		if enabled {
-			w.put[id] = one
+			w.put[id] = candidate{one, *c}
 			delete(w.take, id)
 		} else {
 			w.remove(kind, c.Key, id)
@@ -289,8 +316,9 @@ func (w *work) routes() bool {
 	table = w.insert(table)
 	e.table = table
 	for _, id := range again {
-		if _, taken := w.put[id]; taken {
+		if one, taken := w.put[id]; taken {
 			e.errors.clear(Routes.Key(id))
+			w.good = append(w.good, one.change)
 		}
 	}
 	changed := false
@@ -307,7 +335,7 @@ func (w *work) routes() bool {
 func (w *work) insert(table *router.Table[*proxy.Route]) (with *router.Table[*proxy.Route]) {
 	rules := make([]rule, 0, len(w.put))
 	for _, id := range slices.Sorted(maps.Keys(w.put)) { // every gateway refuses the same rules
-		rules = append(rules, w.put[id])
+		rules = append(rules, w.put[id].rule)
 	}
 	_, stack := guarded(func() problem.Problems {
 		var err error

@@ -15,9 +15,16 @@ import (
 // SourceStatus is how the connection to the store stands.
 type SourceStatus struct {
 	Connected   bool              // the watch is up, as far as can be known
-	LastContact time.Time         // when the store last said something; zero = never
+	Error       string            // why it is not
+	LastContact time.Time         // when the store last said something; zero = never. With FromDisk: to whoever wrote the file
 	Revision    int64             // everything up to this revision of the store has been handed to the engine
 	Resyncs     map[string]uint64 // full reads, by reason
+
+	// The last good state on disk.
+	FromDisk     bool      // it is what is served: the store has not been read since the start
+	DiskRevision int64     // of the store, that the file shows
+	DiskCurrent  time.Time // when the file was last known to be what the store has; zero = there is none
+	DiskError    string    // why it cannot be read or written
 }
 
 // Status is what GET /v1/status says.
@@ -43,9 +50,19 @@ type Status struct {
 // StoreStatus is the connection to the store.
 type StoreStatus struct {
 	Connected   bool              `json:"connected"`
-	LastContact *time.Time        `json:"last_contact,omitempty" doc:"absent = never"`
+	Error       string            `json:"error,omitempty" doc:"why not"`
+	LastContact *time.Time        `json:"last_contact,omitempty" doc:"absent = never; while served_from_disk, that of the process which wrote the file"`
 	Staleness   *unit.Duration    `json:"staleness,omitempty" doc:"since the last contact; up to some 10s is usual while connected"`
 	Resyncs     map[string]uint64 `json:"resyncs,omitempty" doc:"full reads, by reason"`
+	FromDisk    bool              `json:"served_from_disk" doc:"the store has not been read since the start: what is in force is the last good state on disk"`
+	Disk        *DiskStatus       `json:"disk,omitempty"`
+}
+
+// DiskStatus is the last good state on disk, from which a gateway starts while the store is away.
+type DiskStatus struct {
+	Revision int64      `json:"revision" doc:"of the store, that it shows"`
+	Current  *time.Time `json:"current,omitempty" doc:"when it was last known to be what the store has; absent = there is none"`
+	Error    string     `json:"error,omitempty" doc:"why it could not be read or written"`
 }
 
 // ResourceError is one resource whose stored value is not in force.
@@ -96,7 +113,12 @@ func status(d Deps, started time.Time) *Status {
 }
 
 func storeStatus(source SourceStatus) *StoreStatus {
-	s := &StoreStatus{Connected: source.Connected, LastContact: moment(source.LastContact), Resyncs: source.Resyncs}
+	s := &StoreStatus{
+		Connected: source.Connected, Error: source.Error, LastContact: moment(source.LastContact), Resyncs: source.Resyncs, FromDisk: source.FromDisk,
+	}
+	if !source.DiskCurrent.IsZero() || source.DiskError != "" {
+		s.Disk = &DiskStatus{Revision: source.DiskRevision, Current: moment(source.DiskCurrent), Error: source.DiskError}
+	}
 	if s.LastContact != nil {
 		silent := unit.Duration(max(0, time.Since(source.LastContact)).Round(time.Millisecond))
 		s.Staleness = &silent

@@ -31,7 +31,7 @@ func (s *Source) resync(ctx context.Context, conn *connection, reason string) er
 			st.Resyncs = make(map[string]uint64)
 		}
 		st.Resyncs[reason]++
-		st.Revision, st.LastContact = s.cursor, time.Now()
+		st.Revision, st.LastContact, st.Read = s.cursor, time.Now(), true
 	})
 	s.options.Log.Info("etcd: everything was read", "reason", reason, "revision", header.Revision, "resources", len(known), "changes", len(changes))
 	return nil

@@ -3,6 +3,8 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -84,7 +86,13 @@ func scanOnce(ctx context.Context, conn *connection, keys span, limit, page int)
 
 // get is one read with its own timeout, for reads that are made of many.
 func get(ctx context.Context, conn *connection, key string, options []clientv3.OpOption) (*clientv3.GetResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return conn.Get(ctx, key, options...)
+	answer, err := conn.Get(limited, key, options...)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		// The client says no more than that time was up; whether there was a connection is what an operator asks first.
+		err = fmt.Errorf("no answer from %s within %v, the connection is %s: %w",
+			strings.Join(conn.Endpoints(), ", "), requestTimeout, strings.ToLower(conn.ActiveConnection().GetState().String()), err)
+	}
+	return answer, err
 }

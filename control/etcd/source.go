@@ -26,6 +26,8 @@ type Options struct {
 	ResyncJitter time.Duration
 	// PageSize is how many keys the first page of a full read has; 512. Later ones grow.
 	PageSize int
+	// Known is what the sink has been given before Run, nil for nothing: then the first full read is compared with it, as later ones are.
+	Known *control.Batch
 	// Log gets what an operator should know: once when etcd is lost, once when it is back. Default slog.Default().
 	Log *slog.Logger
 }
@@ -43,6 +45,8 @@ type Status struct {
 	Revision    int64             // everything up to this revision of the store has been handed to the sink
 	LastContact time.Time         // when etcd last said something; zero = never. While connected it says something every ProgressPeriod
 	Connected   bool              // the watch is up, as far as can be known
+	Read        bool              // everything has been read once: what the sink has is the store's
+	Error       string            // why there is no watch; "" while there is one
 	Resyncs     map[string]uint64 // full reads by reason
 }
 
@@ -92,7 +96,22 @@ func NewSource(client *Client, options Options) *Source {
 	if options.Log == nil {
 		options.Log = slog.Default()
 	}
-	return &Source{client: client, options: options, seed: maphash.MakeSeed()}
+	s := &Source{client: client, options: options, seed: maphash.MakeSeed()}
+	s.status.Error = "there was no answer yet"
+	s.recall(options.Known)
+	s.options.Known = nil // the values are of no use any more
+	return s
+}
+
+// recall notes what the sink has.
+func (s *Source) recall(b *control.Batch) {
+	if b == nil {
+		return
+	}
+	s.known, s.cursor = make(map[string]version, len(b.Changes)), b.Revision
+	for i := range b.Changes {
+		s.known[b.Changes[i].Key] = s.version(b.Changes[i].Entry)
+	}
 }
 
 // steady is how long a round must have lasted for its end to count as a first failure. Less than that, and a server that
@@ -108,14 +127,14 @@ var (
 	errClosed    = errors.New("the watch was closed")
 )
 
-// Run hands sink first one full batch and then changes as they come, all on the calling goroutine, until ctx ends; what it
-// returns is the reason of that. Whatever else happens it tries again. After the full batch a batch holds only what differs from
+// Run hands sink first one full batch, unless there is Options.Known, and then changes as they come, all on the calling goroutine, until ctx
+// ends; what it returns is the reason of that. Whatever else happens it tries again. After the full batch a batch holds only what differs from
 // what the sink has, and there is none without changes, with one exception: a store that was restored to a lower revision is
 // reported even if all resources are the same, since later batches count from there.
 //
-// One Run at a time. A second one begins with a full batch again.
+// Run is called once.
 func (s *Source) Run(ctx context.Context, sink control.Sink) error {
-	s.sink, s.known, s.cursor, s.cluster, s.pending = sink, nil, 0, 0, pending{}
+	s.sink = sink
 	reason := ReasonStart
 	for failures := 1; ; failures++ {
 		begin := time.Now()
@@ -170,7 +189,7 @@ func needsConnection(err error) bool {
 
 // lost notes that there is no watch, and says so in the log the first time.
 func (s *Source) lost(err error) {
-	s.note(func(st *Status) { st.Connected = false })
+	s.note(func(st *Status) { st.Connected, st.Error = false, err.Error() })
 	if !s.down {
 		s.options.Log.Warn("etcd: there is no watch; what is in force stays, and it is tried again", "revision", s.cursor, "error", err)
 	}
@@ -229,7 +248,7 @@ func (s *Source) heard() {
 	}
 	s.down = false
 	s.note(func(st *Status) {
-		st.Connected, st.LastContact, st.Revision = true, time.Now(), s.cursor
+		st.Connected, st.LastContact, st.Revision, st.Error = true, time.Now(), s.cursor, ""
 	})
 }
 

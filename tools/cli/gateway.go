@@ -6,9 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/automaxprocs/maxprocs"
 
@@ -16,6 +14,7 @@ import (
 	"sluice/control/admin"
 	"sluice/control/etcd"
 	"sluice/control/file"
+	"sluice/control/lastgood"
 	"sluice/core/observe"
 	"sluice/internal/handoff"
 	"sluice/proxy"
@@ -25,8 +24,8 @@ import (
 // gateway is everything that runs in the process, in the order in which it is started. It is stopped the other way round.
 //
 //	etcd ──► source ──► engine ──► server (workers)
-//	  ▲                              ▲
-//	store ◄── admin                  └── clients
+//	  ▲                  ▲  │        ▲
+//	store ◄── admin      keeper      └── clients
 //
 // Its fields belong to the goroutine that starts it and waits.
 type gateway struct {
@@ -41,12 +40,12 @@ type gateway struct {
 	server   *proxy.Server
 	registry *upstream.Registry
 	engine   *control.Engine
+	keeper   *lastgood.Keeper
 	admin    *admin.Server
 	live     live
 
-	running  sync.WaitGroup // the source
-	listened bool           // clients may be connected
-	draining atomic.Bool    // nobody is let in any more, and nobody else listens
+	listened atomic.Bool // clients may be connected
+	draining atomic.Bool // nobody is let in any more, and nobody else listens
 	closers  []func(context.Context) error
 }
 
@@ -105,7 +104,6 @@ func (g *gateway) startStore(ctx context.Context) error {
 	g.client = client
 	g.onStop(func(context.Context) error { client.Close(); return nil })
 	g.store = etcd.NewStore(client)
-	g.source = etcd.NewSource(client, etcd.Options{Log: g.log})
 	return nil
 }
 
@@ -163,24 +161,6 @@ func processors(workers int) int {
 	return workers
 }
 
-// startControl follows the store.
-func (g *gateway) startControl(context.Context) error {
-	g.engine = control.NewEngine(control.Options{
-		Upstream: g.registry, Stats: g.stats, Log: g.log, Configure: g.live.setStored, Publish: func(s *proxy.Snapshot) {
-			g.server.Publish(s)
-			g.stats.SetRevision(s.Revision)
-		},
-	})
-	ctx, cancel := context.WithCancel(context.Background())
-	g.running.Go(func() { _ = g.source.Run(ctx, g.engine) }) // it ends with ctx, and says no more than that
-	g.onStop(func(context.Context) error {
-		cancel()
-		g.running.Wait()
-		return nil
-	})
-	return nil
-}
-
 // startAdmin opens the admin API.
 func (g *gateway) startAdmin(context.Context) error {
 	token, err := adminToken(g.config)
@@ -193,11 +173,8 @@ func (g *gateway) startAdmin(context.Context) error {
 	}
 	g.admin = admin.New(admin.Deps{
 		Store: g.store, Token: token, Version: Version, Workers: len(g.server.Loops()), Log: g.log,
-		Status: g.engine.Status, Source: func() admin.SourceStatus {
-			s := g.source.Status()
-			return admin.SourceStatus{Connected: s.Connected, LastContact: s.LastContact, Revision: s.Revision, Resyncs: s.Resyncs}
-		},
-		Ready: func() bool { return !g.draining.Load() },
+		Status: g.engine.Status, Source: g.sourceStatus,
+		Ready: func() bool { return g.listened.Load() && !g.draining.Load() },
 		Stats: g.stats,
 	})
 	if fds := g.inherited.Take(adminSocket(address)); len(fds) > 0 {
@@ -220,24 +197,6 @@ func adminToken(config *file.Config) (string, error) {
 	return admin.LoadOrCreateToken(config.DataDir)
 }
 
-// firstSnapshot waits for the store's first word.
-func (g *gateway) firstSnapshot(ctx context.Context) error {
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for waited := time.Now(); !g.engine.Status().Ready(); {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-poll.C:
-		}
-		if time.Since(waited) > 5*time.Second {
-			waited = time.Now()
-			g.log.Warn("still waiting for the store: nothing is served before the first snapshot")
-		}
-	}
-	return nil
-}
-
 // listen lets clients in.
 func (g *gateway) listen(context.Context) error {
 	g.server.Inherit(inheritedListeners(g.inherited))
@@ -245,7 +204,7 @@ func (g *gateway) listen(context.Context) error {
 		return err
 	}
 	g.server.Start()
-	g.listened = true
+	g.listened.Store(true)
 	return nil
 }
 

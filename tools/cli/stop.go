@@ -48,10 +48,12 @@ func (g *gateway) wait(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// stop drains the workers for as long as timeouts.drain says, or until another signal comes, and stops everything.
+// stop drains the workers for as long as timeouts.drain says, or until another signal comes, and stops everything. Only the first call does.
 func (g *gateway) stop(ctx context.Context, signals <-chan os.Signal) {
-	g.draining.Store(true)
-	if g.listened {
+	if g.draining.Swap(true) {
+		return
+	}
+	if g.listened.Load() {
 		g.drain(ctx, signals, g.server.Drain)
 	}
 	g.close(ctx)

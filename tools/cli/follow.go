@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"sluice/control"
+	"sluice/control/admin"
+	"sluice/control/etcd"
+	"sluice/control/lastgood"
+	"sluice/proxy"
+)
+
+const (
+	// storePatience is how long a start waits for the store where there is a last good state on disk to serve instead.
+	storePatience = time.Second
+
+	// resyncJitter spreads the full reads of gateways that have lost their watch by the same cause. The embedded store has one gateway.
+	resyncJitter = 2 * time.Second
+
+	confirmPeriod = 30 * time.Second // how exactly the file on disk knows since when it is stale
+)
+
+// startControl puts in force what is on disk, and follows the store.
+func (g *gateway) startControl(context.Context) error {
+	g.keeper = lastgood.New(g.config.DataDir, g.config.Etcd.Prefix, g.log)
+	g.engine = control.NewEngine(control.Options{
+		Upstream: g.registry, Stats: g.stats, Log: g.log, Configure: g.live.setStored, Keep: g.keeper.Keep, Publish: func(s *proxy.Snapshot) {
+			g.server.Publish(s)
+			g.stats.SetRevision(s.Revision)
+		},
+	})
+	options := etcd.Options{Log: g.log, Known: g.keeper.Replay(g.engine)}
+	if g.embedded == nil {
+		options.ResyncJitter = resyncJitter
+	}
+	g.source = etcd.NewSource(g.client, options)
+	g.inBackground(g.keeper.Run)
+	g.inBackground(func(ctx context.Context) { _ = g.source.Run(ctx, g.engine) }) // it ends with ctx, and says no more than that
+	g.inBackground(g.confirm)
+	return nil
+}
+
+// inBackground runs f until the gateway stops. What was started last is stopped first.
+func (g *gateway) inBackground(f func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f(ctx)
+	}()
+	g.onStop(func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	})
+}
+
+// confirm tells the keeper, again and again, that what is in force is the store's.
+func (g *gateway) confirm(ctx context.Context) {
+	ticker := time.NewTicker(confirmPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+		if g.source.Status().Connected {
+			g.keeper.Confirm()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// firstSnapshot waits for the store's first word. Where there is a last good state on disk it waits a second, and then that is served.
+func (g *gateway) firstSnapshot(ctx context.Context) error {
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	begin := time.Now()
+	for warned := begin; !g.source.Status().Read; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+		}
+		if disk := g.keeper.Status(); disk.Loaded && time.Since(begin) > storePatience {
+			g.log.Warn("the store cannot be reached: serving the last good state from disk", "revision", disk.Revision,
+				"age", time.Since(disk.Current).Round(time.Second).String(), "error", g.source.Status().Error)
+			return nil
+		}
+		if time.Since(warned) > 5*time.Second {
+			warned = time.Now()
+			g.log.Warn("still waiting for the store: nothing is served before the first snapshot", "error", g.source.Status().Error)
+		}
+	}
+	return nil
+}
+
+// sourceStatus tells the admin API how the connection to the store stands.
+func (g *gateway) sourceStatus() admin.SourceStatus {
+	s, disk := g.source.Status(), g.keeper.Status()
+	out := admin.SourceStatus{Connected: s.Connected, Error: s.Error, LastContact: s.LastContact, Revision: s.Revision, Resyncs: s.Resyncs,
+		FromDisk: disk.Loaded && !s.Read, DiskRevision: disk.Revision, DiskCurrent: disk.Current, DiskError: disk.Error}
+	if out.FromDisk {
+		out.LastContact = disk.Current // of the process that wrote it
+	}
+	return out
+}
