@@ -14,12 +14,16 @@ type harness struct {
 	opt       *options
 	log       io.Writer // progress
 	dir       string
+	binary    string // of Sluice, once it is there
 	origin    *rival
-	rivals    []*rival   // in the order of the table
-	processes []*process // everything that must be ended
+	configs   map[string]string // of all rivals that have run, by the name of the file in the report
+	setup     *setup            // of the rivals that run; nil while none do
+	rivals    []*rival          // in the order of the table
+	processes []*process        // everything that must be ended
+	fixed     int               // so many of processes are the origin's; the others end with their setup
 }
 
-// newHarness starts the origin and all rivals and checks that they do the same job. On an error nothing is left running.
+// newHarness starts the origin. On an error nothing is left running.
 func newHarness(ctx context.Context, opt *options, log io.Writer) (*harness, error) {
 	for _, name := range []string{"wrk", "nginx"} { // nginx is the origin in any case
 		if _, err := exec.LookPath(name); err != nil {
@@ -30,33 +34,34 @@ func newHarness(ctx context.Context, opt *options, log io.Writer) (*harness, err
 	if err != nil {
 		return nil, err
 	}
-	h := &harness{opt: opt, log: log, dir: dir}
-	if err := h.startAll(ctx); err != nil {
+	h := &harness{opt: opt, log: log, dir: dir, configs: map[string]string{}}
+	if err := h.startOrigin(ctx); err != nil {
 		h.close()
 		return nil, err
 	}
+	h.fixed = len(h.processes)
 	return h, nil
 }
 
-func (h *harness) startAll(ctx context.Context) error {
-	dir, err := h.subdir("origin")
-	if err != nil {
-		return err
+// use makes all rivals run with a setup, and checks that each does the job. Those of another setup are ended first: they would take memory and
+// cache from who is measured.
+func (h *harness) use(ctx context.Context, s setup) error {
+	if h.setup != nil && *h.setup == s {
+		return nil
 	}
-	if err := h.startOrigin(ctx, dir); err != nil {
-		return err
-	}
+	h.stopRivals()
+	h.setup = &s
 	for _, name := range h.opt.rivals {
 		run, err := starter(name)
 		if err != nil {
 			return err
 		}
-		if err := h.add(ctx, name, run); err != nil {
+		if err := h.add(ctx, name, run, s); err != nil {
 			return err
 		}
 	}
 	for _, c := range h.opt.with {
-		if err := h.add(ctx, c.name, c.start); err != nil {
+		if err := h.add(ctx, c.name, c.start, s); err != nil {
 			return err
 		}
 	}
@@ -64,27 +69,37 @@ func (h *harness) startAll(ctx context.Context) error {
 }
 
 // add starts one rival and checks its job.
-func (h *harness) add(ctx context.Context, name string, run start) error {
-	fmt.Fprintf(h.log, "starting %s\n", name)
+func (h *harness) add(ctx context.Context, name string, run start, s setup) error {
+	fmt.Fprintf(h.log, "starting %s: %s\n", name, s)
 	dir, err := h.subdir(name)
 	if err != nil {
 		return err
 	}
-	r, err := run(ctx, h, dir)
+	r, err := run(ctx, h, dir, s)
 	if err != nil {
 		return err
 	}
 	h.rivals = append(h.rivals, r)
+	if r.config != "" {
+		text, err := os.ReadFile(r.config)
+		if err != nil {
+			return err
+		}
+		h.configs[r.configName()] = r.redact(string(text))
+	}
 	return checkJob(ctx, r)
 }
 
-// subdir makes a folder for one process, with the tmp that nginx wants.
+// subdir makes an empty folder for one process, with the tmp that nginx wants.
 func (h *harness) subdir(name string) (string, error) {
 	dir := filepath.Join(h.dir, name)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
 	return dir, os.MkdirAll(filepath.Join(dir, "tmp"), 0o755)
 }
 
-// spawn starts a process that close will end.
+// spawn starts a process that close, or the next setup, will end.
 func (h *harness) spawn(dir, name string, argv ...string) (*process, error) {
 	p, err := startProcess(dir, name, argv...)
 	if err == nil {
@@ -93,11 +108,23 @@ func (h *harness) spawn(dir, name string, argv ...string) (*process, error) {
 	return p, err
 }
 
-// close ends everything in reverse order and removes the folder.
-func (h *harness) close() {
-	for i := len(h.processes) - 1; i >= 0; i-- {
+// stopRivals ends everything but the origin.
+func (h *harness) stopRivals() {
+	h.stopFrom(h.fixed)
+	h.rivals, h.setup = nil, nil
+}
+
+// stopFrom ends what was started after the first n processes, in reverse order.
+func (h *harness) stopFrom(n int) {
+	for i := len(h.processes) - 1; i >= n; i-- {
 		h.processes[i].stop()
 	}
+	h.processes = h.processes[:min(n, len(h.processes))]
+}
+
+// close ends everything and removes the folder.
+func (h *harness) close() {
+	h.stopFrom(0)
 	if err := os.RemoveAll(h.dir); err != nil {
 		fmt.Fprintln(h.log, "bench: clean up:", err)
 	}

@@ -32,7 +32,11 @@ func (r idleResult) perConnection() (rss, anon float64) {
 // runIdle measures user memory only: the kernel's share, some KiB for each socket, is the same for everybody. What nginx and
 // HAProxy set aside at their start for the connections they are configured for is not in the growth.
 func runIdle(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
-	rec := newRecord("idle", h)
+	rec := newRecord("idle")
+	if err := h.use(ctx, setup{}); err != nil {
+		return rec, err
+	}
+	rec.addRivals(h.rivals)
 	t := &table{}
 	t.add("", "RSS MiB before", "RSS MiB after", "KiB/connection", "of it own memory")
 	for _, r := range h.rivals {
@@ -41,9 +45,10 @@ func runIdle(ctx context.Context, h *harness, stdout io.Writer) (*record, error)
 		if err != nil {
 			return rec, fmt.Errorf("%s: %w", r.name, err)
 		}
-		rec.Result[r.name] = res
+		rec.add(r.name, "", res)
 		rss, anon := res.perConnection()
 		t.add(r.name, mib(res.Before.RSS), mib(res.After.RSS), fmt.Sprintf("%.2f", rss), fmt.Sprintf("%.2f", anon))
+		rec.table = t
 	}
 	return rec, t.write(stdout)
 }
@@ -52,7 +57,7 @@ func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)
 
 func measureIdle(ctx context.Context, h *harness, r *rival) (*idleResult, error) {
 	// A second of load first, so that pools and heaps have their size and only the connections are counted.
-	if _, err := takeTurn(ctx, h, r, time.Second); err != nil {
+	if _, err := takeTurn(ctx, h, r, smallJob(h.opt.connections), 0, time.Second); err != nil {
 		return nil, err
 	}
 	// Then some connections that are not counted, to fill the room that the load has left free in the heap: growth begins
@@ -62,7 +67,7 @@ func measureIdle(ctx context.Context, h *harness, r *rival) (*idleResult, error)
 	if err != nil {
 		return nil, err
 	}
-	before, err := settledMemory(ctx, r.worker)
+	before, err := settledMemory(ctx, r.workers)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +76,7 @@ func measureIdle(ctx context.Context, h *harness, r *rival) (*idleResult, error)
 	if err != nil {
 		return nil, err
 	}
-	after, err := settledMemory(ctx, r.worker)
+	after, err := settledMemory(ctx, r.workers)
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +157,9 @@ func askOnce(c net.Conn, host string) error {
 
 // settledMemory reads until five readings in a row, 200 ms apart, agree to 64 KiB. A collector that keeps giving memory back is
 // waited for 10 s at most; then the last reading counts.
-func settledMemory(ctx context.Context, pid int) (memory, error) {
+func settledMemory(ctx context.Context, pids []int) (memory, error) {
 	const step, same, slack = 200 * time.Millisecond, 5, 64 << 10
-	last, err := readMemory(pid)
+	last, err := readMemory(pids)
 	if err != nil {
 		return memory{}, err
 	}
@@ -167,7 +172,7 @@ func settledMemory(ctx context.Context, pid int) (memory, error) {
 		case <-ctx.Done():
 			return memory{}, ctx.Err()
 		}
-		m, err := readMemory(pid)
+		m, err := readMemory(pids)
 		if err != nil {
 			return memory{}, err
 		}

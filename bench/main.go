@@ -65,15 +65,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer h.close()
 	var failed []error
+	var records []*record
 	for _, s := range opt.scenarios {
 		fmt.Fprintf(stdout, "\n%s: %s\n", s.name, s.about(opt))
 		started := time.Now()
 		rec, err := s.run(ctx, h, stdout)
 		if rec != nil {
 			rec.Seconds = time.Since(started).Seconds()
-			if err := rec.write(opt.out); err != nil {
-				return err
-			}
+			records = append(records, rec)
 		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
@@ -82,22 +81,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			break
 		}
 	}
+	if err := writeReport(opt, h, records); err != nil {
+		failed = append(failed, err)
+	}
 	return errors.Join(failed...)
 }
 
 // scenario is one kind of measurement.
 type scenario struct {
-	name  string
-	about func(*options) string
-	run   func(ctx context.Context, h *harness, stdout io.Writer) (*record, error)
+	name     string
+	about    func(*options) string
+	variants func(*options) []variant // of a load; nil of the others
+	run      func(ctx context.Context, h *harness, stdout io.Writer) (*record, error)
 }
 
 // scenarios in the order in which "all" runs them.
-var scenarios = []scenario{
-	{"small", aboutSmall, runSmall},
-	{"idle", aboutIdle, runIdle},
-	{"syscalls", aboutSyscalls, runSyscalls},
-}
+var scenarios = append(loadScenarios,
+	scenario{name: "idle", about: aboutIdle, run: runIdle},
+	scenario{name: "start", about: aboutStart, run: runStart},
+	scenario{name: "syscalls", about: aboutSyscalls, run: runSyscalls},
+)
 
 func findScenarios(list string) ([]scenario, error) {
 	if list == "all" {
@@ -112,7 +115,15 @@ next:
 				continue next
 			}
 		}
-		return nil, fmt.Errorf("%w: no scenario %q: choose of small, idle, syscalls, or all", errUsage, name)
+		return nil, fmt.Errorf("%w: no scenario %q: choose of %s, or all", errUsage, name, scenarioNames())
 	}
 	return found, nil
+}
+
+func scenarioNames() string {
+	var names []string
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,11 +18,13 @@ type options struct {
 	rounds      int
 	duration    time.Duration // of one wrk run
 	connections int
-	idle        int     // connections of the scenario idle
-	maxRatio    float64 // above this CPU ratio of sluice to nginx the run fails; 0 = never
-	repo        string  // root of the repository, to build sluice from
-	sluice      string  // binary to use instead of building one
-	out         string  // folder for the raw results
+	idle        int      // connections of the scenario idle
+	routes      []int    // of the scenario routes, in all
+	maxRatio    float64  // above this CPU ratio of sluice to nginx the run fails; 0 = never
+	repo        string   // root of the repository, to build sluice from
+	sluice      string   // binary to use instead of building one
+	out         string   // folder for the reports
+	args        []string // as they were given
 }
 
 // command is a rival given on the command line: a program that is to be measured beside the known ones.
@@ -39,11 +42,12 @@ const (
 )
 
 func parseOptions(args []string, stderr io.Writer) (*options, error) {
-	opt := &options{}
+	opt := &options{args: args}
 	f := flag.NewFlagSet("bench/run", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	names := f.String("scenario", "small", "small, idle, syscalls, several with commas, or all")
-	rivals := f.String("rivals", "sluice,nginx,haproxy", "who is measured")
+	names := f.String("scenario", "small", scenarioNames()+", several with commas, or all")
+	rivals := f.String("rivals", "sluice,nginx,haproxy", "who is measured; also caddy, fasthttp, reverseproxy and netpoll")
+	routes := f.String("routes", "1,1000,100000", "how many routes there are in the scenario routes, one after the other")
 	quick := f.Bool("quick", false, "a short run for CI: 2 rounds of 2s; fails on a wrong answer or a CPU ratio to nginx above 1.5")
 	f.IntVar(&opt.rounds, "rounds", 5, "rounds; in each, every rival has one turn")
 	f.DurationVar(&opt.duration, "duration", 5*time.Second, "length of one turn")
@@ -52,7 +56,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.Float64Var(&opt.maxRatio, "max-ratio", 0, "fail when sluice's CPU per request is above this multiple of nginx's; 0 = never")
 	f.StringVar(&opt.repo, "repo", "..", "root of the repository")
 	f.StringVar(&opt.sluice, "sluice", "", "sluice binary to measure; none = build one from the repository")
-	f.StringVar(&opt.out, "out", "out", "folder for the raw results; empty = none")
+	f.StringVar(&opt.out, "out", "out", "folder for reports, one folder a run; empty = none")
 	f.Func("with", "another rival, as NAME=COMMAND with {port} and {origin} for the two ports; repeatable", opt.addCommand)
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -71,7 +75,34 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	if opt.scenarios, err = findScenarios(*names); err != nil {
 		return nil, err
 	}
+	if opt.routes, err = parseRoutes(*routes); err != nil {
+		return nil, err
+	}
 	return opt, opt.validate()
+}
+
+func parseRoutes(list string) (counts []int, err error) {
+	for word := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || n > 1_000_000 {
+			return nil, fmt.Errorf("%w: -routes has %q: numbers from 1 to 1000000, with commas", errUsage, word)
+		}
+		counts = append(counts, n)
+	}
+	return counts, nil
+}
+
+// mostConnections is what the gateways' pools must hold in any of the scenarios.
+func (opt *options) mostConnections() int {
+	most := opt.connections
+	for _, s := range opt.scenarios {
+		if s.variants != nil {
+			for _, v := range s.variants(opt) {
+				most = max(most, v.job.connections)
+			}
+		}
+	}
+	return most
 }
 
 func (opt *options) addCommand(text string) error {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -14,7 +17,11 @@ const (
 	smallPath = "/small" // what is measured
 	checkPath = "/check" // says which fields reached the origin
 	countPath = "/count" // how many requests it has answered
+	sinkPath  = "/sink"  // answers, with nothing, once it has the whole body
 )
+
+// bodyPath is a file of so many bytes.
+func bodyPath(size int64) string { return fmt.Sprintf("/body/%d", size) }
 
 // smallBody is the answer that is measured: 64 bytes, so that what is compared is the work per request.
 const smallBody = "sluice bench: sixty-four bytes of an answer, no more, no less.\r\n"
@@ -33,17 +40,33 @@ http {
     location = /small { return 200 "{small}"; }
     location = /check { return 200 "{check}"; }
     location = /count { stub_status; }
+    location = /sink {
+      client_max_body_size 0;
+      client_body_buffer_size 16m;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+      proxy_pass http://127.0.0.1:{port}/empty;
+    }
+    location = /empty { return 200 ""; }
+    location /body/ { root .; sendfile on; tcp_nopush on; }
   }
 }
 `
 
 // startOrigin runs the server that all rivals forward to.
-func (h *harness) startOrigin(ctx context.Context, dir string) error {
+func (h *harness) startOrigin(ctx context.Context) error {
+	dir, err := h.subdir("origin")
+	if err != nil {
+		return err
+	}
+	if err := writeBodies(filepath.Join(dir, "body")); err != nil {
+		return err
+	}
 	var check strings.Builder
 	for _, f := range checkedFields {
 		fmt.Fprintf(&check, "%s=$http_%s\n", f.name, strings.ReplaceAll(strings.ToLower(f.name), "-", "_"))
 	}
-	o, err := h.runNginx("origin", dir, originConf, "{small}", smallBody, "{check}", check.String())
+	o, err := h.runNginx("origin", dir, originConf, "{small}", smallBody, "{check}", check.String(), "{workers}", 1)
 	if err != nil {
 		return err
 	}
@@ -51,6 +74,19 @@ func (h *harness) startOrigin(ctx context.Context, dir string) error {
 		return err
 	}
 	h.origin = o
+	return nil
+}
+
+// writeBodies makes the files that are downloaded.
+func writeBodies(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("origin: %w", err)
+	}
+	for _, n := range bodySizes {
+		if err := os.WriteFile(filepath.Join(dir, strconv.FormatInt(n, 10)), bytes.Repeat([]byte{'x'}, int(n)), 0o644); err != nil {
+			return fmt.Errorf("origin: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -85,7 +121,11 @@ var probe = &http.Client{
 
 // get returns body and head of a 200; any other status is an error.
 func get(ctx context.Context, url string, fields http.Header) (string, http.Header, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	return exchange(ctx, http.MethodGet, url, fields, nil)
+}
+
+func exchange(ctx context.Context, method, url string, fields http.Header, body io.Reader) (string, http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return "", nil, err
 	}
@@ -97,14 +137,14 @@ func get(ctx context.Context, url string, fields http.Header) (string, http.Head
 		return "", nil, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return "", nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return "", nil, fmt.Errorf("%s: %s: %s", url, res.Status, strings.TrimSpace(string(body)))
+		return "", nil, fmt.Errorf("%s: %s: %.200s", url, res.Status, answer)
 	}
-	return string(body), res.Header, nil
+	return string(answer), res.Header, nil
 }
 
 func expectOK(ctx context.Context, url string) error {
@@ -112,14 +152,20 @@ func expectOK(ctx context.Context, url string) error {
 	return err
 }
 
-// expectSmall requires the answer that is measured, to the byte.
-func expectSmall(ctx context.Context, r *rival) error {
-	body, _, err := get(ctx, r.url(smallPath), nil)
-	if err != nil {
-		return fmt.Errorf("%s: %w", r.name, err)
+// expectAnswer requires the answer that is measured: the small one to the byte, another in its length.
+func expectAnswer(ctx context.Context, r *rival, j job) error {
+	method, body := http.MethodGet, io.Reader(nil)
+	if j.upload > 0 {
+		method, body = http.MethodPost, strings.NewReader(strings.Repeat("x", int(j.upload)))
 	}
-	if body != smallBody {
-		return fmt.Errorf("%s: the answer is %q, the origin's was %q", r.name, body, smallBody)
+	answer, _, err := exchange(ctx, method, r.url(j.path), nil, body)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", r.name, err)
+	case j.path == smallPath && answer != smallBody:
+		return fmt.Errorf("%s: the answer is %q, the origin's was %q", r.name, answer, smallBody)
+	case int64(len(answer)) != j.size:
+		return fmt.Errorf("%s: the answer has %d bytes, the origin's had %d", r.name, len(answer), j.size)
 	}
 	return nil
 }

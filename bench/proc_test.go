@@ -62,7 +62,7 @@ func TestOwnProcessIsReadable(t *testing.T) {
 		}
 		_ = strings.Repeat("x", 1<<16)
 	}
-	m, err := readMemory(os.Getpid())
+	m, err := readMemory([]int{os.Getpid()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,31 +15,58 @@ const maxConnections = 9000
 type rival struct {
 	name    string
 	version string
+	setup   setup
 	port    int
-	worker  int // the process whose CPU and memory count
+	workers []int // the processes whose CPU and memory count
 	process *process
-	check   bool // whether it must do all of the job that jobcheck.go looks at
+	check   bool      // whether it must do all of the job that jobcheck.go looks at
+	admin   *adminAPI // of Sluice; nil of the others
+	config  string    // path of its configuration, for the report; "" where there is none
 }
 
-func (r *rival) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", r.port, path) }
+// url is where the gateway is asked for a path of the origin.
+func (r *rival) url(path string) string {
+	return fmt.Sprintf("http://127.0.0.1:%d%s", r.port, r.setup.asked(path))
+}
+
+// redact takes secrets out of a configuration that is to be shown.
+func (r *rival) redact(config string) string {
+	if r.admin == nil {
+		return config
+	}
+	return strings.ReplaceAll(config, r.admin.token, "…")
+}
 
 // start is what the rival_ files provide: run one gateway in dir that forwards everything to the origin.
-type start func(ctx context.Context, h *harness, dir string) (*rival, error)
+type start func(ctx context.Context, h *harness, dir string, s setup) (*rival, error)
 
-func starter(name string) (start, error) {
-	switch name {
-	case "nginx":
-		return startNginx, nil
-	case "haproxy":
-		return startHAProxy, nil
-	case "sluice":
-		return startSluice, nil
-	}
-	return nil, fmt.Errorf("%w: no rival %q: choose of sluice, nginx, haproxy, or bring one with -with", errUsage, name)
+// starters are the rivals that can be named on the command line.
+var starters = []struct {
+	name string
+	run  start
+}{
+	{"sluice", startSluice},
+	{"nginx", startNginx},
+	{"haproxy", startHAProxy},
+	{"caddy", startBuilt("caddy")},
+	{"fasthttp", startBuilt("fasthttp")},
+	{"reverseproxy", startBuilt("reverseproxy")},
+	{"netpoll", startBuilt("netpoll")},
 }
 
-// readyTimeout bounds a rival's start. Sluice's embedded etcd is the slowest, at about a second on an idle machine.
-const readyTimeout = 30 * time.Second
+func starter(name string) (start, error) {
+	var names []string
+	for _, s := range starters {
+		if s.name == name {
+			return s.run, nil
+		}
+		names = append(names, s.name)
+	}
+	return nil, fmt.Errorf("%w: no rival %q: choose of %s, or bring one with -with", errUsage, name, strings.Join(names, ", "))
+}
+
+// readyTimeout bounds a rival's start. Sluice's embedded etcd takes about a second on an idle machine, 100,000 routes for nginx some more.
+const readyTimeout = 60 * time.Second
 
 // ready waits until the rival answers a request with 200.
 func (r *rival) ready(ctx context.Context) error {
@@ -53,4 +80,12 @@ func fill(text string, pairs ...any) string {
 		words[i] = fmt.Sprint(p)
 	}
 	return strings.NewReplacer(words...).Replace(text)
+}
+
+// when returns text where it applies, else nothing: for the optional lines of a configuration.
+func when(applies bool, text string) string {
+	if applies {
+		return text
+	}
+	return ""
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// starter of a rival that was given with -with. Nothing is known of what it does beyond forwarding, so its job is not checked.
-func (c command) start(ctx context.Context, h *harness, dir string) (*rival, error) {
+// start runs a rival that was given with -with. Nothing is known of what it does beyond forwarding, so its job is not checked.
+func (c command) start(ctx context.Context, h *harness, dir string, s setup) (*rival, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -16,6 +16,6 @@ func (c command) start(ctx context.Context, h *harness, dir string) (*rival, err
 	if err != nil {
 		return nil, err
 	}
-	r := &rival{name: c.name, version: c.line, port: port, process: p, worker: p.pid()}
+	r := &rival{name: c.name, version: c.line, setup: s, port: port, process: p, workers: []int{p.pid()}}
 	return r, r.ready(ctx)
 }

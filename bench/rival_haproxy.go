@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
-// haproxyConf is the same job as nginxProxy, in HAProxy's words. It logs nowhere, since no log target is named.
+// haproxyConf is the same job as nginxProxy, in HAProxy's words. Without an access log it logs nowhere, since no log target is named.
 const haproxyConf = `
 global
-  nbthread 1
+  nbthread {workers}
   maxconn {connections}
-
+{logTarget}
 defaults
   mode http
   option http-keep-alive
@@ -32,19 +33,38 @@ frontend in
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Real-IP %[src]
   http-response set-header X-Request-Id %[unique-id]
-  default_backend origin
+{log}{rewrite}{routes}  default_backend origin
 
 backend origin
   server origin 127.0.0.1:{origin} pool-max-conn -1
 `
 
-func startHAProxy(ctx context.Context, h *harness, dir string) (*rival, error) {
+// HAProxy has no log file of its own: it writes to its standard output, which the harness keeps in one.
+const (
+	haproxyLogTarget = "  log stdout format raw local0\n"
+	haproxyLog       = `  log global
+  log-format "{\"time\":\"%T\",\"client\":\"%ci\",\"method\":\"%HM\",\"path\":\"%HPO\",\"status\":%ST,\"bytes\":%B,\"duration\":%Ta,\"node\":\"%si:%sp\",\"id\":\"%ID\"}"
+`
+	haproxyRewrite = `  http-request replace-path ^/openapi/(.*)$ /\1
+`
+)
+
+func startHAProxy(ctx context.Context, h *harness, dir string, s setup) (*rival, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
+	routes := ""
+	if s.routes > 0 {
+		file := filepath.Join(dir, "routes.txt")
+		if err := writeLines(file, s.routes, func(i int) string { return routePath(i) + "/" }); err != nil {
+			return nil, fmt.Errorf("haproxy: %w", err)
+		}
+		routes = "  use_backend origin if { path_beg -f " + file + " }\n" // read into a prefix tree
+	}
 	conf := filepath.Join(dir, "haproxy.cfg")
-	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{connections}", maxConnections)
+	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{connections}", maxConnections, "{workers}", s.workerCount(),
+		"{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{rewrite}", when(s.rewrite, haproxyRewrite), "{routes}", routes)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("haproxy: %w", err)
 	}
@@ -52,6 +72,18 @@ func startHAProxy(ctx context.Context, h *harness, dir string) (*rival, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rival{name: "haproxy", version: programVersion("haproxy", "-v"), port: port, process: p, worker: p.pid(), check: true}
+	r := &rival{
+		name: "haproxy", version: programVersion("haproxy", "-v"), setup: s, port: port, process: p, workers: []int{p.pid()}, check: true, config: conf,
+	}
 	return r, r.ready(ctx)
+}
+
+// writeLines writes a file of n lines.
+func writeLines(path string, n int, line func(i int) string) error {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(line(i))
+		b.WriteByte('\n')
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o644)
 }

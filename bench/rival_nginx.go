@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// nginxMain is what the rival and the origin have in common: one worker, no access log, nothing outside its folder.
+// nginxMain is what the rival and the origin have in common: nothing outside its folder, no limit that the load would meet.
 const nginxMain = `
 daemon off;
 {user}
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile {files};
 pid nginx.pid;
 error_log stderr error;
@@ -24,8 +24,7 @@ events { worker_connections {connections}; }
 // would be counted as a cost of forwarding. The client address replaces X-Forwarded-For, as every gateway does that trusts no peer.
 const nginxProxy = nginxMain + `
 http {
-  access_log off;
-  tcp_nodelay on;
+{log}  tcp_nodelay on;
   keepalive_timeout 120s;
   keepalive_requests 1000000000;
   client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; scgi_temp_path tmp;
@@ -35,33 +34,58 @@ http {
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {
-      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Real-IP $remote_addr;
-      proxy_set_header X-Request-Id $request_id;
-      add_header X-Request-Id $request_id always;
-    }
+    listen 127.0.0.1:{port} backlog=4096{reuseport};
+    client_max_body_size 0;
+    proxy_request_buffering off;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host $http_host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Request-Id $request_id;
+    add_header X-Request-Id $request_id always;
+{routes}{rewrite}    location / { proxy_pass http://origin; }
   }
 }
 `
 
-func startNginx(ctx context.Context, h *harness, dir string) (*rival, error) {
-	r, err := h.runNginx("nginx", dir, nginxProxy, "{origin}", h.origin.port, "{keep}", max(64, h.opt.connections))
+// The optional lines of nginxProxy. The log is buffered, as an operator who counts microseconds has it.
+const (
+	nginxNoLog = "  access_log off;\n"
+	nginxLog   = `  log_format json escape=json '{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method","path":"$request_uri","status":$status,'
+    '"bytes":$body_bytes_sent,"duration":$request_time,"node":"$upstream_addr","id":"$request_id"}';
+  access_log access.log json buffer=64k flush=1s;
+`
+	nginxRewrite = `    location /openapi/ { rewrite ^/openapi/(.*)$ /$1 break; proxy_pass http://origin; }
+`
+)
+
+func startNginx(ctx context.Context, h *harness, dir string, s setup) (*rival, error) {
+	routes := ""
+	if s.routes > 0 {
+		if err := writeLines(filepath.Join(dir, "routes.conf"), s.routes, func(i int) string {
+			return "location " + routePath(i) + "/ { proxy_pass http://origin; }"
+		}); err != nil {
+			return nil, fmt.Errorf("nginx: %w", err)
+		}
+		routes = "    include routes.conf;\n"
+	}
+	log := nginxNoLog
+	if s.accessLog {
+		log = nginxLog
+	}
+	r, err := h.runNginx("nginx", dir, nginxProxy, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()), "{workers}", s.workerCount(),
+		"{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{rewrite}", when(s.rewrite, nginxRewrite))
 	if err != nil {
 		return nil, err
 	}
-	r.check = true
+	r.check, r.setup = true, s
 	if err := r.ready(ctx); err != nil {
 		return nil, err
 	}
-	r.worker, err = onlyChild(r.process.pid())
+	r.workers, err = childrenOf(r.process.pid(), s.workerCount())
 	return r, err
 }
 
@@ -84,7 +108,7 @@ func (h *harness) runNginx(name, dir, text string, pairs ...any) (*rival, error)
 	if err != nil {
 		return nil, err
 	}
-	return &rival{name: name, version: programVersion("nginx", "-v"), port: port, process: p}, nil
+	return &rival{name: name, version: programVersion("nginx", "-v"), port: port, process: p, config: conf}, nil
 }
 
 // programVersion returns the first line a program prints about itself.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,29 +12,32 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // sluiceConf is all that differs from Sluice's defaults.
 const sluiceConf = `
-workers: 1
+workers: {workers}
 data_dir: {dir}/data
 listeners:
   - address: "127.0.0.1:{port}"
 admin:
   address: "127.0.0.1:{admin}"
   token: "{token}"
-access_log: {path: ""}
+access_log: {path: "{log}"}
 `
 
 // The same job as nginxProxy: one route for everything; the forwarded fields are always set; a pool as large as nginx's.
 const (
 	sluiceService = `{"name":"bench","nodes":[{"upstream":"127.0.0.1:{origin}","weight":1}],"pool":{"max_idle_per_worker":{keep}}}`
 	sluiceRoute   = `{"id":"bench","prefix":"/*","service_name":"bench","plugins":{"request-id":{}}}`
+	sluiceRewrite = `{"id":"bench","prefix":"/openapi/*","service_name":"bench","plugins":{"request-id":{},"proxy-rewrite":{"regex_uri":["^/openapi/(.*)$","/$1"]}}}`
+	sluiceOther   = `{"prefix":"{path}/*","service_name":"bench","plugins":{"request-id":{}}}`
 )
 
 // startSluice runs the gateway with its embedded etcd, whose CPU time and memory therefore count, and puts its route and service
 // through the admin API.
-func startSluice(ctx context.Context, h *harness, dir string) (*rival, error) {
+func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, error) {
 	binary, err := h.sluiceBinary(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +52,8 @@ func startSluice(ctx context.Context, h *harness, dir string) (*rival, error) {
 	}
 	token := rand.Text()
 	conf := filepath.Join(dir, "sluice.yaml")
-	text := fill(sluiceConf, "{dir}", dir, "{port}", port, "{admin}", admin, "{token}", token)
+	text := fill(sluiceConf, "{dir}", dir, "{port}", port, "{admin}", admin, "{token}", token,
+		"{workers}", s.workerCount(), "{log}", when(s.accessLog, filepath.Join(dir, "access.log")))
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("sluice: %w", err)
 	}
@@ -56,19 +61,46 @@ func startSluice(ctx context.Context, h *harness, dir string) (*rival, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rival{name: "sluice", version: programVersion(binary, "version"), port: port, process: p, worker: p.pid(), check: true}
-	api := adminAPI{base: fmt.Sprintf("http://127.0.0.1:%d", admin), token: token}
+	api := &adminAPI{base: fmt.Sprintf("http://127.0.0.1:%d", admin), token: token}
+	r := &rival{
+		name: "sluice", version: programVersion(binary, "version"), setup: s, port: port, process: p, workers: []int{p.pid()}, check: true, admin: api, config: conf,
+	}
 	if err := p.await(ctx, readyTimeout, func() error { return expectOK(ctx, api.base+"/readyz") }); err != nil {
 		return nil, err
 	}
-	service := fill(sluiceService, "{origin}", h.origin.port, "{keep}", max(64, h.opt.connections))
+	service := fill(sluiceService, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()))
 	if err := api.put(ctx, "/v1/services/bench", service); err != nil {
 		return nil, err
 	}
-	if err := api.put(ctx, "/v1/routes/bench", sluiceRoute); err != nil {
+	route := sluiceRoute
+	if s.rewrite {
+		route = sluiceRewrite
+	}
+	if err := api.put(ctx, "/v1/routes/bench", route); err != nil {
+		return nil, err
+	}
+	if err := putRoutes(ctx, api, s.routes); err != nil {
 		return nil, err
 	}
 	return r, r.ready(ctx)
+}
+
+// putters is how many routes are written at once: the store syncs its disk once for all that wait for it.
+const putters = 64
+
+// putRoutes writes the other routes of a setup.
+func putRoutes(ctx context.Context, api *adminAPI, n int) error {
+	errs := make([]error, putters)
+	var wg sync.WaitGroup
+	for k := range putters {
+		wg.Go(func() {
+			for i := k; i < n && errs[k] == nil; i += putters {
+				errs[k] = api.put(ctx, fmt.Sprintf("/v1/routes/other-%d", i), fill(sluiceOther, "{path}", routePath(i)))
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // sluiceBinary returns the binary that was given, or builds one as a release is built.
@@ -76,14 +108,21 @@ func (h *harness) sluiceBinary(ctx context.Context) (string, error) {
 	if h.opt.sluice != "" {
 		return filepath.Abs(h.opt.sluice)
 	}
+	if h.binary != "" {
+		return h.binary, nil
+	}
 	binary := filepath.Join(h.dir, "sluice-binary")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
 	cmd.Dir = h.opt.repo
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("sluice: build: %w\n%s", err, out)
 	}
+	h.binary = binary
 	return binary, nil
 }
+
+// adminClient keeps as many connections as there are putters.
+var adminClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: putters}}
 
 // adminAPI is what the harness needs of Sluice's admin API.
 type adminAPI struct {
@@ -91,14 +130,14 @@ type adminAPI struct {
 	token string
 }
 
-func (a adminAPI) put(ctx context.Context, path, body string) error {
+func (a *adminAPI) put(ctx context.Context, path, body string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, a.base+path, bytes.NewBufferString(body))
 	if err != nil {
 		return fmt.Errorf("sluice: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+a.token)
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	res, err := adminClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("sluice: %w", err)
 	}

@@ -21,7 +21,11 @@ type trace struct {
 // startTrace returns once strace is attached to the rival and all its threads.
 func startTrace(ctx context.Context, h *harness, r *rival) (*trace, error) {
 	out := filepath.Join(h.dir, r.name+".strace")
-	p, err := h.spawn(h.dir, "strace-"+r.name, "strace", "-f", "-c", "-o", out, "-p", strconv.Itoa(r.worker))
+	argv := []string{"strace", "-f", "-c", "-o", out}
+	for _, pid := range r.workers {
+		argv = append(argv, "-p", strconv.Itoa(pid))
+	}
+	p, err := h.spawn(h.dir, "strace-"+r.name, argv...)
 	if err != nil {
 		return nil, err
 	}

@@ -4,11 +4,13 @@ import "fmt"
 
 // summary is one rival's row: medians over the rounds.
 type summary struct {
+	variant        string
 	name           string
 	invalid        bool    // some answer was wrong, so its figures mean nothing
 	rate           float64 // requests per second
 	cpu, user, sys float64 // microseconds per request
-	p50, p99       float64 // milliseconds
+	p50, p99, p999 float64 // milliseconds
+	switches       float64 // context switches per request, of both kinds
 	rss            float64 // MiB
 	cpuRatio       spread  // to nginx, round by round; zero when nginx is not measured
 	hasRatio       bool    // cpuRatio is valid
@@ -30,6 +32,8 @@ func summarize(rivals []*rival, turns map[string][]turn) []summary {
 		s.sys = median(func(t turn) float64 { return t.SystemNs }) / 1e3
 		s.p50 = median(func(t turn) float64 { return t.P50.Seconds() * 1e3 })
 		s.p99 = median(func(t turn) float64 { return t.P99.Seconds() * 1e3 })
+		s.p999 = median(func(t turn) float64 { return t.P999.Seconds() * 1e3 })
+		s.switches = median(func(t turn) float64 { return t.Voluntary + t.Involuntary })
 		s.rss = median(func(t turn) float64 { return float64(t.RSS) / (1 << 20) })
 		if of := ratios(column(t, turn.cpuNs), base); len(of) > 0 {
 			s.cpuRatio, s.hasRatio = spreadOf(of), true
@@ -47,12 +51,13 @@ func column(turns []turn, of func(turn) float64) []float64 {
 	return v
 }
 
-func smallTable(rows []summary) *table {
+// loadTable has a row for every rival at every variant.
+func loadTable(rows []summary) *table {
 	t := &table{}
-	t.add("", "requests/s", "CPU µs/request", "user", "system", "p50 ms", "p99 ms", "RSS MiB", "CPU to nginx", "lowest–highest")
+	t.add("", "requests/s", "CPU µs/request", "user", "system", "p50 ms", "p99 ms", "p99.9 ms", "switches/request", "RSS MiB", "CPU to nginx", "lowest–highest")
 	for _, s := range rows {
 		if s.invalid {
-			t.add(s.name, "invalid: wrong answers")
+			t.add(s.label(), "invalid: wrong answers")
 			continue
 		}
 		ratio, between := "", ""
@@ -60,10 +65,19 @@ func smallTable(rows []summary) *table {
 			ratio = fmt.Sprintf("%.2f", s.cpuRatio.Median)
 			between = fmt.Sprintf("%.2f–%.2f", s.cpuRatio.Min, s.cpuRatio.Max)
 		}
-		t.add(s.name, thousands(s.rate), fmt.Sprintf("%.1f", s.cpu), fmt.Sprintf("%.1f", s.user), fmt.Sprintf("%.1f", s.sys),
-			fmt.Sprintf("%.2f", s.p50), fmt.Sprintf("%.2f", s.p99), fmt.Sprintf("%.1f", s.rss), ratio, between)
+		t.add(s.label(), thousands(s.rate), fmt.Sprintf("%.1f", s.cpu), fmt.Sprintf("%.1f", s.user), fmt.Sprintf("%.1f", s.sys),
+			fmt.Sprintf("%.2f", s.p50), fmt.Sprintf("%.2f", s.p99), fmt.Sprintf("%.2f", s.p999), fmt.Sprintf("%.2f", s.switches), fmt.Sprintf("%.1f", s.rss),
+			ratio, between)
 	}
 	return t
+}
+
+// label is what the row begins with.
+func (s *summary) label() string {
+	if s.variant == "" {
+		return s.name
+	}
+	return s.variant + ", " + s.name
 }
 
 // judge fails the record when sluice costs more than maxRatio of nginx's CPU; 0 means no bound.

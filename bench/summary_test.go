@@ -33,7 +33,7 @@ func TestSummaryHasMediansAndRatiosByRound(t *testing.T) {
 func TestWrongAnswersMakeTheRowInvalid(t *testing.T) {
 	rows := summarize(sample(turnOf(16000), turnOf(28000, "Non-2xx or 3xx responses: 1")))
 	var b strings.Builder
-	if err := smallTable(rows).write(&b); err != nil {
+	if err := loadTable(rows).write(&b); err != nil {
 		t.Fatal(err)
 	}
 	line := strings.Split(b.String(), "\n")[2]

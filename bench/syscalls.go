@@ -53,7 +53,11 @@ func (r syscallResult) most() string {
 // runSyscalls counts every thread of the process. A traced program is several times slower, so more of its connections are
 // ready at each wait than in real life; only calls per event are much the same.
 func runSyscalls(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
-	rec := newRecord("syscalls", h)
+	rec := newRecord("syscalls")
+	if err := h.use(ctx, setup{}); err != nil {
+		return rec, err
+	}
+	rec.addRivals(h.rivals)
 	t := &table{text: true}
 	t.add("", "calls/request", "of them")
 	for _, r := range h.rivals {
@@ -62,21 +66,23 @@ func runSyscalls(ctx context.Context, h *harness, stdout io.Writer) (*record, er
 		if err != nil {
 			return rec, fmt.Errorf("%s: %w", r.name, err)
 		}
-		rec.Result[r.name] = res
+		rec.add(r.name, "", res)
 		t.add(r.name, fmt.Sprintf("%.2f", res.total()), res.most())
+		rec.table = t
 	}
 	return rec, t.write(stdout)
 }
 
 func measureSyscalls(ctx context.Context, h *harness, r *rival) (*syscallResult, error) {
-	if err := expectSmall(ctx, r); err != nil {
+	j := smallJob(h.opt.connections)
+	if err := expectAnswer(ctx, r, j); err != nil {
 		return nil, err
 	}
 	tr, err := startTrace(ctx, h, r)
 	if err != nil {
 		return nil, err
 	}
-	l, err := runWrk(ctx, r.url(smallPath), h.opt.connections, h.opt.duration)
+	l, err := runWrk(ctx, h.dir, r.url(j.path), j, h.opt.duration)
 	calls, traceErr := tr.finish()
 	switch {
 	case err != nil:

@@ -44,6 +44,20 @@ func (t *table) write(w io.Writer) error {
 	return err
 }
 
+// markdown returns the rows as a table of a page.
+func (t *table) markdown() string {
+	var b strings.Builder
+	for i, row := range t.rows {
+		cells := make([]string, len(t.rows[0]))
+		copy(cells, row)
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+		if i == 0 {
+			b.WriteString(strings.Repeat("|---", len(cells)) + "|\n")
+		}
+	}
+	return b.String()
+}
+
 func (t *table) layOut(row []string, widths []int) string {
 	var b strings.Builder
 	for i, cell := range row {

@@ -22,7 +22,9 @@ func TestWrkOutputIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &load{Requests: 58713, Rate: 29292.77, P50: 2100 * time.Microsecond, P99: 4790 * time.Microsecond}
+	want := &load{
+		Requests: 32870, Bytes: 7921670, Rate: 32870 / 1.004392, P50: 1853 * time.Microsecond, P99: 4217 * time.Microsecond, P999: 9820 * time.Microsecond,
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -34,21 +36,32 @@ func TestWrkErrorsAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &load{
-		Requests: 120000, Rate: 60000, P50: 980 * time.Microsecond, P99: 66 * time.Second,
-		Errors: []string{"Socket errors: connect 0, read 12, write 0, timeout 3", "Non-2xx or 3xx responses: 119636"},
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
+	want := []string{"12 answers that broke off", "119636 answers with a status above 399", "3 answers that did not come in time"}
+	if !reflect.DeepEqual(got.Errors, want) {
+		t.Errorf("got %q, want %q", got.Errors, want)
 	}
 }
 
-func TestWrkOutputWithoutAFigureIsAnError(t *testing.T) {
+func TestWrkOutputWithoutAReportIsAnError(t *testing.T) {
 	text := readFile(t, "testdata/wrk.txt")
-	for _, line := range []string{"Requests/sec:", "     50%", "     99%", "58713 requests"} {
-		_, err := parseWrk(strings.Replace(text, line, "gone", 1))
-		if err == nil {
-			t.Errorf("without %q: no error", line)
+	for _, broken := range []string{"", strings.Replace(text, "\nreport ", "\n", 1), strings.Replace(text, `"requests":`, `"requests":x`, 1)} {
+		if _, err := parseWrk(broken); err == nil {
+			t.Errorf("%q: no error", broken)
+		}
+	}
+}
+
+func TestTheScriptHasWhatTheJobAsksFor(t *testing.T) {
+	for want, j := range map[string]job{
+		`wrk.headers["Connection"] = "close"`: {fresh: true},
+		`string.rep("x", 4096)`:               {upload: 4096},
+		`string.rep(one, 16)`:                 {pipeline: 16},
+	} {
+		if !strings.Contains(j.script(), want) || !strings.Contains(j.script(), wrkReport) {
+			t.Errorf("%+v: %s", j, j.script())
+		}
+		if strings.Contains(smallJob(1).script(), want) {
+			t.Errorf("%s is in the script of a job that does not ask for it", want)
 		}
 	}
 }

@@ -22,6 +22,8 @@ var levels = []level{
 	{"tools/archcheck", 80, none, "the checks must not depend on what they check"},
 	{"tools/origin/*", 78, []string{"tools/origin"}, "a command around the sample origin"},
 	{"tools/*", 75, []string{"internal/*"}, "a tool looks at the gateway from outside"},
+	{"bench/rivals/internal/*", 74, none, "what the rivals have in common is none of the gateway's"},
+	{"bench/rivals/*", 75, []string{"bench/rivals/internal/*"}, "the rivals are a module of their own, for which the gateway does not exist"},
 	{"bench", 75, none, "bench is a module of its own and treats the gateway as a program, like its rivals"},
 	{"bench/*", 75, none, "bench is a module of its own and treats the gateway as a program, like its rivals"},
 	{"control/*", 70, nil, "stores and the admin API meet in control, not in one another"},

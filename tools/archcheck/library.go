@@ -45,6 +45,11 @@ var libraries = []library{
 	{"github.com/cespare/xxhash", everywhere, true, "a hash function"},
 	{"github.com/gaissmai/bart", []string{"proxy", "control", "plugin/*", "internal/*"}, true, "tables of networks"},
 
+	// Measuring.
+	{"gonum.org/v1/plot", []string{"bench"}, true, "it draws the plots of reports"},
+	{"github.com/caddyserver/caddy", []string{"bench/rivals/*"}, true, "a rival"},
+	{"github.com/valyala/fasthttp", []string{"bench/rivals/*"}, true, "a rival"},
+
 	// Tests.
 	{"pgregory.net/rapid", nil, true, "for tests"},
 	{"go.uber.org/goleak", nil, true, "for tests"},

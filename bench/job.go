@@ -1,0 +1,57 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// job is what one load asks for, again and again.
+type job struct {
+	path        string // of the origin
+	size        int64  // of its answer's body, in bytes; checked
+	connections int
+	threads     int   // of wrk; 0 = 1
+	upload      int64 // bytes of a request body; 0 = a GET
+	pipeline    int   // requests that are sent at once; 0 = 1
+	fresh       bool  // a new connection for every request
+}
+
+// smallJob is a small GET over kept connections.
+func smallJob(connections int) job {
+	return job{path: smallPath, size: int64(len(smallBody)), connections: connections}
+}
+
+func (j job) threadCount() int { return cmp.Or(j.threads, 1) }
+
+// script is what wrk is told in Lua. Only what runs at the beginning and the end is in it, since a function that is called for every request would
+// slow wrk itself down: but for pipelining, where there is no other way, and where it is called once a batch.
+func (j job) script() string {
+	var b strings.Builder
+	if j.fresh {
+		b.WriteString("wrk.headers[\"Connection\"] = \"close\"\n")
+	}
+	if j.upload > 0 {
+		fmt.Fprintf(&b, "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", %d)\n", j.upload)
+	}
+	if j.pipeline > 1 {
+		fmt.Fprintf(&b, `local batch
+function init(args)
+  local one = wrk.format()
+  batch = string.rep(one, %d)
+end
+function request() return batch end
+`, j.pipeline)
+	}
+	b.WriteString(wrkReport)
+	return b.String()
+}
+
+// wrkReport makes wrk end with one line that a program can read; its own text has no 99.9 %.
+const wrkReport = `function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('report {"requests":%d,"bytes":%d,"duration_us":%d,"p50_us":%d,"p99_us":%d,"p999_us":%d,' ..
+    '"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}\n', summary.requests, summary.bytes, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9), e.connect, e.read, e.write, e.status, e.timeout))
+end
+`

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// variant is one load in one setup: a group of rows in a scenario's table.
+type variant struct {
+	name  string // such as "64 connections"; "" in a scenario that has one variant
+	setup setup
+	job   job
+	rate  rate // nil = closed loop: the next request is sent when the last has been answered
+}
+
+// loadScenario returns a scenario in which every rival has a turn at every variant, in interleaved rounds.
+func loadScenario(name, about string, variants func(*options) []variant) scenario {
+	return scenario{
+		name:     name,
+		about:    func(o *options) string { return fmt.Sprintf("%s; %d rounds of %s each", about, o.rounds, o.duration) },
+		variants: variants,
+		run: func(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
+			return runLoads(ctx, h, name, variants(h.opt), stdout)
+		},
+	}
+}
+
+// The sizes of bodies that are measured.
+var bodySizes = []int64{1 << 10, 16 << 10, 128 << 10, 1 << 20, 10 << 20}
+
+// The loads. What they have in common is in README.md.
+var loadScenarios = []scenario{
+	loadScenario("small", "a small GET over kept connections", func(o *options) []variant {
+		return []variant{{job: smallJob(o.connections)}}
+	}),
+	loadScenario("connections", "the same over few and over many connections", func(*options) []variant {
+		var list []variant
+		for _, n := range []int{1, 16, 64, 512, 4096} {
+			list = append(list, variant{name: fmt.Sprintf("%d connection%s", n, when(n > 1, "s")), job: smallJob(n)})
+		}
+		return list
+	}),
+	loadScenario("fresh", "a small GET, each over a new connection to the gateway", func(o *options) []variant {
+		j := smallJob(o.connections)
+		j.fresh = true
+		return []variant{{job: j}}
+	}),
+	loadScenario("pipeline", "small GETs, sixteen sent at once", func(o *options) []variant {
+		j := smallJob(o.connections)
+		j.pipeline = 16
+		return []variant{{job: j}}
+	}),
+	loadScenario("download", "answers with a body, over 16 connections", func(*options) []variant {
+		var list []variant
+		for _, n := range bodySizes {
+			list = append(list, variant{name: sizeName(n), job: job{path: bodyPath(n), size: n, connections: 16}})
+		}
+		return list
+	}),
+	loadScenario("upload", "requests with a body, over 16 connections", func(*options) []variant {
+		var list []variant
+		for _, n := range bodySizes {
+			list = append(list, variant{name: sizeName(n), job: job{path: sinkPath, upload: n, connections: 16}})
+		}
+		return list
+	}),
+	loadScenario("log", "a small GET with the access log on, as JSON into a file", func(o *options) []variant {
+		return []variant{{setup: setup{accessLog: true}, job: smallJob(o.connections)}}
+	}),
+	loadScenario("features", "a small GET with an access log, a request id and a rewritten target", func(o *options) []variant {
+		return []variant{{setup: setup{accessLog: true, rewrite: true}, job: smallJob(o.connections)}}
+	}),
+	loadScenario("routes", "a small GET beside other routes", func(o *options) []variant {
+		var list []variant
+		for _, n := range o.routes {
+			list = append(list, variant{name: thousands(float64(n)) + " routes", setup: setup{routes: n - 1}, job: smallJob(o.connections)})
+		}
+		return list
+	}),
+	loadScenario("workers", "a small GET with one and with two workers", func(o *options) []variant {
+		return []variant{
+			{name: "1 worker", setup: setup{workers: 1}, job: smallJob(o.connections)},
+			{name: "2 workers", setup: setup{workers: 2}, job: smallJob(o.connections)},
+		}
+	}),
+	loadScenario("seed", "ws-cloud-gateway's own benchmark: a rewriting route, 2 workers, wrk -t2 -c16", func(*options) []variant {
+		j := smallJob(16)
+		j.threads = 2
+		return []variant{{setup: setup{workers: 2, rewrite: true}, job: j}}
+	}),
+	loadScenario("tail", "a small GET at a fixed rate, half of what nginx does at most, whether answers come or not", func(o *options) []variant {
+		return []variant{{job: smallJob(o.connections), rate: halfOfNginx}}
+	}),
+}
+
+func sizeName(n int64) string {
+	if n >= 1<<20 {
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d KiB", n>>10)
+}
+
+// runLoads measures all variants. Rounds are interleaved, and start with another rival each time, so that nobody always has the turn after
+// somebody else's.
+func runLoads(ctx context.Context, h *harness, name string, variants []variant, stdout io.Writer) (*record, error) {
+	rec := newRecord(name)
+	var rows []summary
+	for _, v := range variants {
+		if err := h.use(ctx, v.setup); err != nil {
+			return rec, err
+		}
+		rec.addRivals(h.rivals)
+		turns, err := measure(ctx, h, v, rec)
+		if err != nil {
+			return rec, err
+		}
+		for rival, t := range turns {
+			rec.add(rival, v.name, t)
+		}
+		group := summarize(h.rivals, turns)
+		for i := range group {
+			group[i].variant = v.name
+		}
+		rows = append(rows, group...)
+	}
+	rec.rows = rows
+	if err := loadTable(rows).write(stdout); err != nil {
+		return rec, err
+	}
+	if h.opt.maxRatio > 0 {
+		judge(rec, rows, h.opt.maxRatio)
+	}
+	return rec, rec.err()
+}
+
+// measure gives every rival its turns at one variant.
+func measure(ctx context.Context, h *harness, v variant, rec *record) (map[string][]turn, error) {
+	for _, r := range h.rivals {
+		if _, err := takeTurn(ctx, h, r, v.job, 0, time.Second); err != nil { // warms up pools, caches and heaps
+			return nil, err
+		}
+	}
+	perSecond, err := v.rate.find(ctx, h, v.job)
+	if err != nil {
+		return nil, err
+	}
+	turns := map[string][]turn{}
+	for round := range h.opt.rounds {
+		for i := range h.rivals {
+			r := h.rivals[(round+i)%len(h.rivals)]
+			fmt.Fprintln(h.log, strings.Join(strings.Fields(fmt.Sprintf("round %d of %d: %s %s", round+1, h.opt.rounds, v.name, r.name)), " "))
+			t, err := takeTurn(ctx, h, r, v.job, perSecond, h.opt.duration)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range t.Errors {
+				rec.fail("%s, %s round %d: %s", r.name, v.name, round+1, e)
+			}
+			turns[r.name] = append(turns[r.name], *t)
+		}
+	}
+	return turns, nil
+}

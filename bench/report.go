@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// writeReport keeps a run in a folder of its own below opt.out: manifest.json, the raw result of every scenario, the configurations, a page in Markdown
+// and its plots.
+func writeReport(opt *options, h *harness, records []*record) error {
+	if opt.out == "" || len(records) == 0 {
+		return nil
+	}
+	w := &reportWriter{dir: filepath.Join(opt.out, records[0].Started.Format("20060102T150405.000Z")), manifest: newManifest(opt, records[0].Started)}
+	if err := os.MkdirAll(w.dir, 0o755); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	for _, rec := range records {
+		w.manifest.addRivals(rec.rivals)
+		if err := w.writeJSON(rec.Scenario+".json", rec); err != nil {
+			return err
+		}
+	}
+	for name, text := range h.configs {
+		if err := w.write(name, []byte(text)); err != nil {
+			return err
+		}
+	}
+	if err := w.writeJSON("manifest.json", w.manifest); err != nil {
+		return err
+	}
+	if err := w.writePage(records); err != nil {
+		return err
+	}
+	fmt.Fprintf(h.log, "report: %s\n", filepath.Join(w.dir, "README.md"))
+	return nil
+}
+
+// reportWriter writes the files of one run.
+type reportWriter struct {
+	dir      string
+	manifest *manifest
+}
+
+func (w *reportWriter) write(name string, text []byte) error {
+	if err := os.WriteFile(filepath.Join(w.dir, name), text, 0o644); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+func (w *reportWriter) writeJSON(name string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("report: %s: %w", name, err)
+	}
+	return w.write(name, append(text, '\n'))
+}
+
+// writePage writes README.md.
+func (w *reportWriter) writePage(records []*record) error {
+	var b strings.Builder
+	m := w.manifest
+	fmt.Fprintf(&b, "# Sluice beside others, %s\n\n", m.Started.Format(time.DateTime+" MST"))
+	fmt.Fprintf(&b, "`%s` at commit %s, %s; %s, %d CPUs, Linux %s.\n", strings.Join(m.Command, " "), m.Machine.Commit, m.Machine.Go, m.Machine.CPU, m.Machine.CPUs, m.Machine.Kernel)
+	fmt.Fprintf(&b, "Medians of %d interleaved rounds of %g s; only the ratios carry over to another machine.\n\n", m.Rounds, m.Seconds)
+	fmt.Fprint(&b, "| who | version | setup | configuration |\n|---|---|---|---|\n")
+	for _, r := range m.Rivals {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Name, r.Version, r.Setup, when(r.Config != "", fmt.Sprintf("[%s](%s)", r.Config, r.Config)))
+	}
+	for _, rec := range records {
+		fmt.Fprintf(&b, "\n## %s\n\n", rec.Scenario)
+		for _, failure := range rec.Failures {
+			fmt.Fprintf(&b, "**Does not count:** %s\n\n", failure)
+		}
+		t := rec.table
+		if rec.rows != nil {
+			t = loadTable(rec.rows)
+			if err := w.writePlot(rec, &b); err != nil {
+				return err
+			}
+		}
+		if t != nil {
+			b.WriteString(t.markdown())
+		}
+	}
+	return w.write("README.md", []byte(b.String()))
+}
+
+// writePlot draws the ratios of a load and puts the picture into the page.
+func (w *reportWriter) writePlot(rec *record, page *strings.Builder) error {
+	svg, err := plotRatios(rec.rows)
+	if err != nil {
+		return fmt.Errorf("report: %s: plot: %w", rec.Scenario, err)
+	}
+	if svg == nil {
+		return nil // nothing to compare with
+	}
+	fmt.Fprintf(page, "![CPU per request as a ratio to nginx](%s.svg)\n\n", rec.Scenario)
+	return w.write(rec.Scenario+".svg", svg)
+}
+
+// addRivals notes who took part in which setup, each once.
+func (m *manifest) addRivals(rivals []*rival) {
+next:
+	for _, r := range rivals {
+		one := manifestRival{Name: r.name, Version: r.version, Setup: r.setup.String(), Config: r.configName()}
+		for _, known := range m.Rivals {
+			if known == one {
+				continue next
+			}
+		}
+		m.Rivals = append(m.Rivals, one)
+	}
+}
+
+// configName is the file's name in the folder of a run.
+func (r *rival) configName() string {
+	if r.config == "" {
+		return ""
+	}
+	name := strings.NewReplacer("(", "", ")", "", ",", "", " ", "-").Replace(r.setup.String())
+	return r.name + "-" + name + filepath.Ext(r.config)
+}

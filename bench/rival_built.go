@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// startBuilt returns the starter of a rival that is a program of ours around a library: bench/rivals/<name>, in a module of its own. Such a program does
+// the plain job alone.
+func startBuilt(name string) start {
+	return func(ctx context.Context, h *harness, dir string, s setup) (*rival, error) {
+		if s.accessLog || s.rewrite || s.routes > 0 {
+			return nil, fmt.Errorf("%w: %s does the plain job only: leave it out of this scenario", errUsage, name)
+		}
+		binary := filepath.Join(h.dir, name+"-binary")
+		build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./"+name)
+		build.Dir = filepath.Join(h.opt.repo, "bench", "rivals")
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: build: %w\n%s", name, err, out)
+		}
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		p, err := h.spawn(dir, name, binary, "-listen", fmt.Sprintf("127.0.0.1:%d", port), "-origin", fmt.Sprintf("127.0.0.1:%d", h.origin.port),
+			"-workers", strconv.Itoa(s.workerCount()), "-idle", strconv.Itoa(max(64, h.opt.mostConnections())))
+		if err != nil {
+			return nil, err
+		}
+		r := &rival{name: name, version: programVersion(binary, "-version"), setup: s, port: port, process: p, workers: []int{p.pid()}, check: true}
+		return r, r.ready(ctx)
+	}
+}

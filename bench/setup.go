@@ -1,0 +1,45 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// setup is how the gateways of a scenario are configured. Scenarios with equal setups find the same processes still running. The zero value is the
+// plain job of README.md: one worker, one route, no access log.
+type setup struct {
+	workers   int  // event loops, or worker processes; 0 = 1
+	accessLog bool // JSON lines into a file
+	rewrite   bool // the target loses its first segment by a regular expression
+	routes    int  // routes for other paths, beside the one that is asked
+}
+
+func (s setup) workerCount() int { return cmp.Or(s.workers, 1) }
+
+// asked is the path at the gateway that leads to a path of the origin.
+func (s setup) asked(path string) string {
+	if s.rewrite {
+		return rewritePrefix + path
+	}
+	return path
+}
+
+// rewritePrefix is what is taken off by the regular expression, as the seed system's own benchmark does it.
+const rewritePrefix = "/openapi"
+
+// routePath is the pattern of one of the other routes: three segments, of which all but the last are shared by many, as in a real table.
+func routePath(i int) string { return fmt.Sprintf("/tenant-%d/service-%d/v1", i%100, i) }
+
+func (s setup) String() string {
+	text := fmt.Sprintf("%d worker(s)", s.workerCount())
+	if s.accessLog {
+		text += ", access log"
+	}
+	if s.rewrite {
+		text += ", rewriting"
+	}
+	if s.routes > 0 {
+		text += ", " + thousands(float64(s.routes)) + " other routes"
+	}
+	return text
+}
