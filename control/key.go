@@ -1,11 +1,10 @@
 package control
 
 import (
-	"crypto/md5"
-	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 
+	"sluice/internal/nodeid"
 	"sluice/internal/problem"
 )
 
@@ -29,7 +28,7 @@ var Kinds = []Kind{Routes, Services, Nodes, Consumers, Certificates, Users, Sett
 // Folder returns what keys of the kind begin with, such as "routes/". Nodes are below "discovery/".
 func (k Kind) Folder() string {
 	if k == Nodes {
-		return "discovery/"
+		return nodeid.Folder
 	}
 	return string(k) + "/"
 }
@@ -43,7 +42,7 @@ func SplitKey(key string) (k Kind, id string, ok bool) {
 	if !found || id == "" {
 		return "", "", false
 	}
-	if folder == "discovery" {
+	if folder+"/" == nodeid.Folder {
 		return Nodes, id, true
 	}
 	for _, k = range Kinds {
@@ -81,13 +80,7 @@ func checkID(p *problem.Problems, path, id string) {
 }
 
 // RouteID returns the id that a route without one has: the md5 of its prefix in hex, as in ws-cloud-gateway.
-func RouteID(prefix string) string { return md5Hex(prefix) }
+func RouteID(prefix string) string { return nodeid.MD5(prefix) }
 
 // NodeID returns the id of a node: its service, a dot, and the md5 of service and address.
-func NodeID(service, upstream string) string { return service + "." + md5Hex(service+upstream) }
-
-// md5Hex names things here; nothing is protected by it.
-func md5Hex(s string) string {
-	sum := md5.Sum([]byte(s))
-	return hex.EncodeToString(sum[:])
-}
+func NodeID(service, upstream string) string { return nodeid.Of(service, upstream) }

@@ -32,6 +32,7 @@ var levels = []level{
 	{"plugin/builtin", 45, []string{"plugin", "plugin/*", "codec", "internal/*"}, "the list of plugins"},
 	{"plugin/*", 40, []string{"plugin", "codec", "internal/*"}, "a plugin sees the exchange and never what is behind it"},
 	{"plugin", 30, []string{"codec", "internal/*"}, "the promise to plugins names no part of the gateway"},
+	{"upstream/register", 30, []string{"internal/*"}, "a service links it, and no part of the gateway with it"},
 	{"upstream", 30, []string{"core/*", "codec", "codec/*", "internal/*"}, "choosing and reaching a node knows nothing of routes"},
 	{"core/observe", 25, []string{"core/event", "internal/*"}, "what everything runs on carries any protocol"},
 	{"core/tlsconn", 25, []string{"core/event", "internal/*"}, "what everything runs on carries any protocol"},

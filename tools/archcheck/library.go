@@ -25,6 +25,8 @@ var libraries = []library{
 	{"golang.org/x/sys/unix", []string{"core/event", "core/tlsconn"}, true, "the loop alone talks to the kernel"},
 
 	// The store.
+	{"go.etcd.io/etcd/client/v3", []string{"control/etcd", "upstream/register"}, true, "a store is replaceable: nobody else in the gateway knows that it is etcd; a service that registers itself has a client of its own"},
+	{"go.etcd.io/etcd/api/v3/v3rpc/rpctypes", []string{"control/etcd", "upstream/register"}, true, "the errors of that client"},
 	{"go.etcd.io", []string{"control/etcd"}, true, "a store is replaceable: nobody else knows that it is etcd"},
 	{"google.golang.org/grpc", []string{"control/etcd"}, true, "gRPC is how etcd is reached"},
 	{"go.uber.org/zap", []string{"control/etcd"}, true, "etcd's logger; ours is log/slog"},
