@@ -1,4 +1,4 @@
-// Package cli is the commands that a person types: run, demo, check and version.
+// Package cli is the commands that a person types.
 package cli
 
 import (
@@ -29,9 +29,12 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
+	var code exitCode
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &code):
+		return int(code)
 	case errors.Is(err, errReported):
 	default:
 		fmt.Fprintln(stderr, "sluice:", err)
@@ -64,7 +67,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newDemo(), newCheck(), newVersion())
+	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newVersion())
 	return root
 }
 
