@@ -26,6 +26,7 @@ type gateway struct {
 	registry *upstream.Registry
 	stats    *observe.Registry
 	logPath  string // of the access log, where there is one
+	clock    *clock // of the loops, where it is the test's
 }
 
 // option changes the configuration of a test's gateway.
@@ -38,6 +39,7 @@ type setup struct {
 	only    bool // there is no route but those of rules
 	plugins []plugin.Instance
 	logged  bool
+	clock   *clock
 }
 
 func withTimeouts(change func(*TimeoutsConfig)) option {
@@ -103,7 +105,7 @@ func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{Server: server, registry: upstream.NewRegistry(server.Loops(), stats), stats: stats}
+	g := &gateway{Server: server, registry: upstream.NewRegistry(server.Loops(), stats), stats: stats, clock: s.clock}
 	route := &Route{ID: "all", ServiceName: "s", Chain: plugin.NewChain(s.plugins), Stats: stats.Route("all", "s")}
 	rules := s.rules
 	if !s.only {
@@ -136,9 +138,12 @@ func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 
 // onLoop asks the first worker's loop.
 func (g *gateway) onLoop(question func(w *worker) bool) bool {
-	answer := make(chan bool)
+	answer := make(chan bool, 1)
 	w := g.workers[0]
-	w.loop.Post(func() { answer <- question(w) })
+	w.loop.Post(func() {
+		defer close(answer) // also for a question that panics, of which the log tells
+		answer <- question(w)
+	})
 	return <-answer
 }
 

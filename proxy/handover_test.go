@@ -105,10 +105,13 @@ func TestAHandOverAnswersAPipelineToItsEnd(t *testing.T) {
 
 func TestAHandOverEndsIdleConnectionsAfterTheirKeepAliveTime(t *testing.T) {
 	n := newNode(t, answering(ok))
-	g := newGateway(t, []string{n.addr}, withTimeouts(func(c *TimeoutsConfig) { c.KeepAlive = short }))
+	g := newGateway(t, []string{n.addr}, withClock())
 	b := g.connect(t)
 	b.wantGet("ok")
+	g.await(t, "the connection to be idle", in(phaseIdle))
 	said := g.handOverNow(t)
+	g.await(t, "the hand-over", func(w *worker) bool { return w.draining })
+	g.runOut(t, time.Minute, in(phaseIdle))
 	b.wantEnd()
 	if err := testnet.Receive(t, "the end of the hand-over", said); err != nil {
 		t.Error(err)

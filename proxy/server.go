@@ -28,6 +28,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Limits         LimitsConfig
 	Timeouts       TimeoutsConfig
+
+	now func() int64 // of the loops (event.Options); for tests
 }
 
 // Server is the data plane. Make it with New, then Listen, then Start.

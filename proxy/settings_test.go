@@ -4,8 +4,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/testnet"
+	"sluice/internal/unit"
 )
 
 // apply changes the settings of a gateway that runs.
@@ -50,11 +52,14 @@ func TestALowerLimitOfHeadersHoldsOnAnOpenConnection(t *testing.T) {
 // The new keep-alive time holds from the next request on.
 func TestANewKeepAliveTimeHoldsAfterTheNextRequest(t *testing.T) {
 	n := newNode(t, answering(ok))
-	g := newGateway(t, []string{n.addr})
+	g := newGateway(t, []string{n.addr}, withClock())
 	b := g.connect(t)
 	b.wantGet("ok")
-	g.apply(func(c *Settings) { c.Timeouts.KeepAlive = short })
+	g.apply(func(c *Settings) { c.Timeouts.KeepAlive = unit.Duration(5 * time.Second) })
+	g.pass(t, 30*time.Second)
 	b.wantGet("ok")
+	g.await(t, "the connection to be idle", in(phaseIdle))
+	g.runOut(t, 5*time.Second, in(phaseIdle))
 	b.wantEnd()
 }
 
