@@ -2,15 +2,12 @@ package cli
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"sluice/control/file"
 )
 
 // timeouts.drain, to the moment: what is in flight has so much time, a signal ends the wait at once, and each further way of draining has the rest of the time
@@ -31,8 +28,8 @@ func TestADrainLastsAsLongAsItsTimeAndASignalEndsIt(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := &gateway{plan: plan{config: new(file.Config), log: slog.New(slog.NewTextHandler(io.Discard, nil))}}
-				g.config.SetDefaults() // 30s
+				g := &gateway{plan: plan{log: slog.New(slog.DiscardHandler)}}
+				g.live.drain = 30 * time.Second
 				var ways []func(context.Context) error
 				for range c.ways {
 					ways = append(ways, forever)
