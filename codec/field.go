@@ -138,7 +138,8 @@ func lookupFold(name []byte) FieldID {
 }
 
 // match returns id when name is lower in any case. Where a forged field would decide about framing or trust, a name that has "_" for "-" is
-// FieldLookalike: to nodes that turn both into one variable, as CGI and WSGI do, "X_Forwarded_For: 127.0.0.1" is the field that the gateway sets.
+// FieldLookalike: to nodes that turn both into one variable, as CGI and WSGI do, "X_Forwarded_For: 127.0.0.1" is the field that the gateway sets. Such a
+// field goes no further; any other name with an underscore is as good as one without.
 func match(name []byte, lower string, id FieldID) FieldID {
 	if ascii.EqualFold(name, lower) {
 		return id

@@ -12,8 +12,9 @@ type Field struct {
 }
 
 const (
-	fieldInArena uint8 = 1 << iota // Name and Value are positions in the arena
-	fieldRemoved                   // skipped by everyone
+	fieldInArena   uint8 = 1 << iota // Name and Value are positions in the arena
+	fieldRemoved                     // skipped by everyone
+	fieldRespelled                   // the line on the wire is not how it is to be written
 )
 
 // Header is the fields of one message in the order they came. The zero value is an empty header ready for use.
@@ -45,6 +46,9 @@ func (h *Header) Append(name, value Span, id FieldID, lineEnd uint32) {
 	f.Name, f.Value, f.end, f.ID, f.flags = name, value, lineEnd, id, 0
 	h.seen |= 1 << id
 }
+
+// Respell says that the line of field i must not go on as it stands on the wire: it is to be written from name and value. For codecs.
+func (h *Header) Respell(i int) { h.fields[i].flags |= fieldRespelled }
 
 // grow makes room for one more field and returns it, with whatever was there before. A field that is built elsewhere and copied here costs the
 // processor a stall, since it is stored in small parts and loaded in large ones.

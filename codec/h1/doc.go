@@ -17,7 +17,7 @@
 //	                                 ┌─────────► atLine ─► (empty line: done)
 //	                                 │             │
 //	                                 │             ▼
-//	                                 └─ inValue ◄─ inName
+//	                                 └─ inValue ◄─ inName (or beforeColon, of a response)
 //
 // # A chunked body, in wire order
 //
@@ -31,11 +31,14 @@
 //
 // Wherever two parsers could see two different messages in the same bytes, the message is refused, even where RFC 9112 lets a
 // recipient guess: bare CR and bare LF, white space before a colon or a first field, folded lines, more than one Content-Length
-// (equal ones too), Content-Length beside Transfer-Encoding, any Transfer-Encoding but a single "chunked". One empty line before a request line is skipped
-// (RFC 9112 §2.2), since old clients send it after a body; a second one is refused. Inside a target every byte is let through
-// but controls, space, DEL and "#": browsers do send |, ", {}, ^, ` and raw UTF-8. In field values the bytes 0x80 to 0xFF are let through.
+// (equal ones too), Content-Length beside Transfer-Encoding, any Transfer-Encoding but a single "chunked". Inside a target every byte is let through
+// but controls, space, DEL and "#": browsers do send |, ", {}, ^, ` and raw UTF-8. In field values the bytes 0x80 to 0xFF are let through. An empty Host is refused,
+// since targets of http and https have an authority.
 //
-// An empty Host is refused, since targets of http and https have an authority; so are Transfer_Encoding, X_Forwarded_For and the like, which CGI and WSGI
-// nodes cannot tell from the fields with dashes. White space before a chunk extension ("5 ;a=b") is accepted, since a recipient must (RFC 9112 §7.1.1); without
-// an extension behind it ("5 ") it is refused. A Transfer-Encoding of registered codings that does not end in chunked is malformed (400), one that does is not implemented (501).
+// What can be read in one way only is accepted, even where it is bad style. Empty lines before a request line are skipped (RFC 9112 §2.2), since old clients send
+// one after a body. White space before a chunk extension ("5 ;a=b") is taken, since a recipient must (RFC 9112 §7.1.1); without an extension behind
+// it ("5 ") it is refused. White space before the colon of a response's field is taken out, as a proxy must (RFC 9112 §5.1). Request fields
+// such as Transfer_Encoding or X_Forwarded_For, which CGI and WSGI nodes cannot tell from those with dashes, are taken out, and so is Expect in HTTP/1.0.
+//
+// A Transfer-Encoding that does not end in chunked is malformed (400), one that does with other codings below it is not implemented (501).
 package h1

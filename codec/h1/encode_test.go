@@ -96,6 +96,8 @@ func TestResponseHeadIsWrittenForItsClient(t *testing.T) {
 	}{
 		{"as it came", codec.MethodGet, "HTTP/1.1 200 Fine\r\nServer: x\r\ncontent-length: 05\r\nX:1\r\n\r\n",
 			ResponseOptions{codec.HTTP11, true, length(5)}, "HTTP/1.1 200 Fine\r\nServer: x\r\ncontent-length: 5\r\nX:1\r\n\r\n"},
+		{"without white space before colons", codec.MethodGet, "HTTP/1.1 200 OK\r\nA:1\r\nX :1\r\nB:1\r\nTransfer-Encoding\t: chunked\r\n\r\n", // RFC 9112 §5.1
+			ResponseOptions{codec.HTTP11, true, stream}, "HTTP/1.1 200 OK\r\nA:1\r\nX: 1\r\nB:1\r\nTransfer-Encoding: chunked\r\n\r\n"},
 		{"the standard reason where there was none", codec.MethodGet, "HTTP/1.1 404\r\nContent-Length: 0\r\n\r\n",
 			ResponseOptions{codec.HTTP11, true, length(0)}, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"},
 		{"no reason at all", codec.MethodGet, "HTTP/1.1 299\r\nContent-Length: 0\r\n\r\n",

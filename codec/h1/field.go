@@ -17,6 +17,11 @@ const (
 // fieldSet has bit 1<<id for each field that is in it.
 type fieldSet uint64
 
+// spacedColons in a set of stops has white space between a field name and its colon taken out, where it would be refused otherwise.
+const spacedColons fieldSet = 1 << 63
+
+const _ = 62 - codec.FieldHTTP2Settings // the last field's bit is another
+
 // parseFields parses the lines of a field section and appends the fields to h. It stops behind each field that is one of stops, the last of h
 // then, and is to be called again; so it is with a longer buf when it is unfinished. The limits count from Progress.Fields.
 func parseFields(buf []byte, h *codec.Header, p *codec.Progress, lim *codec.Limits, stops fieldSet) (lineResult, error) {
@@ -50,11 +55,15 @@ func parseFields(buf []byte, h *codec.Header, p *codec.Progress, lim *codec.Limi
 				return park(p, start, colon, 0, inName, unfinished(colon, limit))
 			}
 			if w[colon] != ':' {
+				if isOWS(w[colon]) && stops&spacedColons != 0 {
+					i, stage = colon, beforeColon
+					continue
+				}
 				return 0, nameReject(w[colon])
 			}
 			i = colon + 1
 			fallthrough
-		default: // inValue
+		case inValue:
 			i = scanText(w, i)
 			if i < len(w) && w[i] != '\r' {
 				return 0, textReject(w[i], ErrValue)
@@ -66,14 +75,33 @@ func parseFields(buf []byte, h *codec.Header, p *codec.Progress, lim *codec.Limi
 				return 0, ErrBareCR
 			}
 			from, to := trimSpan(w, colon+1, i)
-			id := codec.LookupField(w[start:colon])
+			name := colon // where it ends
+			for isOWS(w[name-1]) {
+				name--
+			}
+			id := codec.LookupField(w[start:name])
 			i += 2
-			h.Append(span(start, colon), span(from, to), id, uint32(i))
+			h.Append(span(start, name), span(from, to), id, uint32(i))
+			if name != colon {
+				h.Respell(h.Len() - 1)
+			}
 			start, stage = i, atLine
 			if stops>>id&1 != 0 {
 				_, err := park(p, start, start, colon, atLine, nil)
 				return lineField, err
 			}
+		default: // beforeColon
+			for i < len(w) && isOWS(w[i]) {
+				i++
+			}
+			if i == len(w) {
+				return park(p, start, i, 0, beforeColon, unfinished(i, limit))
+			}
+			if w[i] != ':' {
+				return 0, ErrSpaceBeforeColon
+			}
+			colon, stage = i, inValue
+			i++
 		}
 	}
 }
@@ -84,12 +112,15 @@ func park(p *codec.Progress, scanned, seen, colon int, stage uint8, err error) (
 	return lineUnfinished, err
 }
 
+// isOWS reports whether c is a space or a tab.
+func isOWS(c byte) bool { return c == ' ' || c == '\t' }
+
 // trimSpan cuts spaces and tabs off both ends of b[from:to].
 func trimSpan(b []byte, from, to int) (int, int) {
-	for from < to && (b[from] == ' ' || b[from] == '\t') {
+	for from < to && isOWS(b[from]) {
 		from++
 	}
-	for from < to && (b[to-1] == ' ' || b[to-1] == '\t') {
+	for from < to && isOWS(b[to-1]) {
 		to--
 	}
 	return from, to

@@ -72,31 +72,22 @@ func setCoding(value []byte, p *codec.Progress, v codec.Version, f *codec.Framin
 	return nil
 }
 
-// codingReject returns why a Transfer-Encoding other than "chunked" is refused. Only a list of registered codings that ends in chunked is an honest
-// request for a feature; "xchunked" or "chunked;x" hopes that somebody else reads it differently.
+// codingReject returns why a Transfer-Encoding other than "chunked" is refused. Only a list of codings that ends in chunked is an honest request for a
+// feature; "chunked, identity" or "chunked;x" hopes that somebody else reads it differently.
 func codingReject(value []byte) error {
 	var last []byte
 	chunked := 0
 	for more := true; more; {
 		last, value, more = nextItem(value)
+		if len(last) == 0 || scanToken(last, 0) < len(last) {
+			return ErrTransferEncoding
+		}
 		if ascii.EqualFold(last, "chunked") {
 			chunked++
-		} else if !registeredCoding(last) {
-			return ErrTransferEncoding
 		}
 	}
 	if chunked != 1 || !ascii.EqualFold(last, "chunked") {
 		return ErrChunkedNotFinal
 	}
 	return ErrCodingUnsupported
-}
-
-// registeredCoding reports whether name is a transfer coding, other than chunked, of IANA's registry (RFC 9112 §7).
-func registeredCoding(name []byte) bool {
-	for _, s := range [...]string{"gzip", "x-gzip", "deflate", "compress", "x-compress"} {
-		if ascii.EqualFold(name, s) {
-			return true
-		}
-	}
-	return false
 }

@@ -4,8 +4,8 @@ import "sluice/codec"
 
 // The start line and the shape of lines. Each value stands for one rule, has a file of its name in testdata/reject, and is compared with ==.
 var (
-	// ErrEmptyLines: more than one empty line before the request line.
-	ErrEmptyLines = malformed("h1: more than one empty line before the request", "RFC 9112 §2.2")
+	// ErrEmptyLines: the empty lines before the request line are longer than that may be.
+	ErrEmptyLines = malformed("h1: too many empty lines before the request", "RFC 9112 §2.2")
 	// ErrBareCR: a CR that no LF follows.
 	ErrBareCR = malformed("h1: bare cr", "RFC 9112 §2.2")
 	// ErrBareLF: a LF that no CR precedes.
@@ -52,9 +52,7 @@ var (
 	ErrNameEmpty = malformed("h1: empty field name", "RFC 9112 §5")
 	// ErrName: a byte in a field name that no token has.
 	ErrName = malformed("h1: invalid byte in field name", "RFC 9110 §5.1")
-	// ErrLookalike: a request field such as Transfer_Encoding or X_Forwarded_For, which some nodes cannot tell from the one with dashes.
-	ErrLookalike = malformed("h1: field name with underscores for dashes", "RFC 3875 §4.1.18")
-	// ErrSpaceBeforeColon: white space within or after a field name.
+	// ErrSpaceBeforeColon: white space within a field name or, but for responses, behind it.
 	ErrSpaceBeforeColon = malformed("h1: white space before the colon of a field", "RFC 9112 §5.1")
 	// ErrNoColon: a field line without a colon.
 	ErrNoColon = malformed("h1: field line without a colon", "RFC 9112 §5")
@@ -82,15 +80,15 @@ var (
 	ErrContentLengthDuplicate = malformed("h1: more than one content-length", "RFC 9112 §6.3")
 	// ErrLengthAndCoding: Content-Length beside Transfer-Encoding.
 	ErrLengthAndCoding = malformed("h1: both content-length and transfer-encoding", "RFC 9112 §6.1")
-	// ErrTransferEncoding: a Transfer-Encoding that lists something else than known codings.
+	// ErrTransferEncoding: a Transfer-Encoding that is no list of names of codings; parameters and empty elements are refused too.
 	ErrTransferEncoding = malformed("h1: invalid transfer-encoding", "RFC 9112 §6.1")
 	// ErrTransferEncodingDuplicate: a second Transfer-Encoding field.
 	ErrTransferEncodingDuplicate = malformed("h1: more than one transfer-encoding", "RFC 9112 §6.1")
 	// ErrTransferEncodingVersion: Transfer-Encoding in an HTTP/1.0 message.
 	ErrTransferEncodingVersion = malformed("h1: transfer-encoding in http/1.0", "RFC 9112 §6.1")
-	// ErrChunkedNotFinal: known codings, but chunked is missing, not the last, or there twice.
+	// ErrChunkedNotFinal: chunked is missing, not the last coding, or there twice.
 	ErrChunkedNotFinal = malformed("h1: chunked is not the final transfer coding", "RFC 9112 §6.3")
-	// ErrCodingUnsupported: known codings below chunked.
+	// ErrCodingUnsupported: other codings below chunked.
 	ErrCodingUnsupported = &codec.Reject{Text: "h1: unsupported transfer coding", RFC: "RFC 9112 §6.1", Class: codec.RejectNotImplemented}
 	// ErrTooManyOptions: more connection options than a message may have fields.
 	ErrTooManyOptions = &codec.Reject{Text: "h1: too many connection options", RFC: "RFC 9110 §7.6.1", Class: codec.RejectHeadersTooLarge}

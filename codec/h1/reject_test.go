@@ -24,7 +24,7 @@ var rules = map[string]error{
 	"ErrConnect": ErrConnect, "ErrVersion": ErrVersion, "ErrVersionUnsupported": ErrVersionUnsupported,
 	"ErrLineTooLong": ErrLineTooLong, "ErrStatusLine": ErrStatusLine, "ErrStatus": ErrStatus, "ErrReason": ErrReason,
 	"ErrLeadingSpace": ErrLeadingSpace, "ErrFold": ErrFold, "ErrNameEmpty": ErrNameEmpty, "ErrName": ErrName,
-	"ErrLookalike": ErrLookalike, "ErrSpaceBeforeColon": ErrSpaceBeforeColon, "ErrNoColon": ErrNoColon, "ErrValue": ErrValue,
+	"ErrSpaceBeforeColon": ErrSpaceBeforeColon, "ErrNoColon": ErrNoColon, "ErrValue": ErrValue,
 	"ErrFieldsTooLarge": ErrFieldsTooLarge, "ErrTooManyFields": ErrTooManyFields, "ErrHostMissing": ErrHostMissing,
 	"ErrHostDuplicate": ErrHostDuplicate, "ErrHost": ErrHost, "ErrContentLength": ErrContentLength,
 	"ErrContentLengthOverflow": ErrContentLengthOverflow, "ErrContentLengthDuplicate": ErrContentLengthDuplicate,

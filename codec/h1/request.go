@@ -45,7 +45,7 @@ func ParseRequest(buf []byte, req *codec.Request, lim *codec.Limits) (n int, err
 func parseRequestLine(buf []byte, req *codec.Request, lim *codec.Limits) (done bool, err error) {
 	p := &req.Progress
 	if p.Stage == atStart {
-		if ok, err := skipEmptyLine(buf, p); !ok {
+		if ok, err := skipEmptyLines(buf, p, lim); !ok {
 			return false, err
 		}
 		p.Stage = inMethod
@@ -63,7 +63,7 @@ func parseRequestLine(buf []byte, req *codec.Request, lim *codec.Limits) (done b
 			return false, unfinishedLine(i, limit)
 		}
 		if w[i] != ' ' || i == p.Scanned {
-			return false, methodReject(w[i], i == p.Scanned)
+			return false, methodReject(w[i])
 		}
 		p.Cut[0], p.Seen, p.Stage = i, i+1, inTarget
 		fallthrough
@@ -100,22 +100,23 @@ func parseRequestLine(buf []byte, req *codec.Request, lim *codec.Limits) (done b
 	}
 }
 
-// skipEmptyLine skips the empty line that may stand before a request line (RFC 9112 §2.2). ok is false until it is known whether there is one.
-func skipEmptyLine(buf []byte, p *codec.Progress) (ok bool, err error) {
-	if len(buf) == 0 {
-		return false, nil
+// skipEmptyLines skips the empty lines that may stand before a request line (RFC 9112 §2.2). ok is false until it is known where they end.
+func skipEmptyLines(buf []byte, p *codec.Progress, lim *codec.Limits) (ok bool, err error) {
+	i := p.Scanned
+	for i < len(buf) && buf[i] == '\r' {
+		if i+2 > lim.RequestLine {
+			return false, ErrEmptyLines
+		}
+		if i+1 == len(buf) {
+			break
+		}
+		if buf[i+1] != '\n' {
+			return false, ErrBareCR
+		}
+		i += 2
 	}
-	if buf[0] != '\r' {
-		return true, nil
-	}
-	if len(buf) == 1 {
-		return false, nil
-	}
-	if buf[1] != '\n' {
-		return false, ErrBareCR
-	}
-	p.Scanned, p.Seen = 2, 2
-	return true, nil
+	p.Scanned, p.Seen = i, i
+	return i < len(buf) && buf[i] != '\r', nil
 }
 
 // unfinishedLine returns why a start line whose bytes ran out at end cannot be finished, or nil when more bytes may.
@@ -126,13 +127,11 @@ func unfinishedLine(end, limit int) error {
 	return nil
 }
 
-func methodReject(c byte, first bool) error {
-	switch {
-	case c == '\n':
+func methodReject(c byte) error {
+	switch c {
+	case '\n':
 		return ErrBareLF
-	case c == '\r' && first:
-		return ErrEmptyLines
-	case c == '\r':
+	case '\r':
 		return ErrRequestLine
 	}
 	return ErrMethod
@@ -209,19 +208,33 @@ func requestField(req *codec.Request, i int, lim *codec.Limits) error {
 	case codec.FieldConnection:
 		return connection(value, p, lim)
 	case codec.FieldLookalike:
-		return ErrLookalike
+		req.Header.Remove(i) // RFC 3875 §4.1.18
 	case codec.FieldUpgrade:
 		if len(value) > 0 {
 			p.Flags |= sawUpgrade
 		}
 	case codec.FieldExpect:
-		if req.Version == codec.HTTP10 { // RFC 9110 §10.1.1
+		if req.Version == codec.HTTP10 { // to be ignored, here and at the node, which gets the request as HTTP/1.1 (RFC 9110 §10.1.1)
+			req.Header.Remove(i)
 			return nil
 		}
-		if !ascii.EqualFold(value, "100-continue") {
+		return expectation(value, p)
+	}
+	return nil
+}
+
+// expectation applies an Expect field, a list of which one element is known (RFC 9110 §10.1.1).
+func expectation(value []byte, p *codec.Progress) error {
+	for len(value) > 0 {
+		var item []byte
+		item, value = codec.NextListItem(value)
+		switch {
+		case len(item) == 0:
+		case ascii.EqualFold(item, "100-continue"):
+			p.Flags |= sawExpect
+		default:
 			return ErrExpectation
 		}
-		p.Flags |= sawExpect
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func ParseResponse(buf []byte, resp *codec.Response, reqMethod codec.Method, lim
 	}
 }
 
-const responseFields fieldSet = 1<<codec.FieldContentLength | 1<<codec.FieldTransferEncoding | 1<<codec.FieldConnection
+const responseFields = 1<<codec.FieldContentLength | 1<<codec.FieldTransferEncoding | 1<<codec.FieldConnection | spacedColons
 
 // The start of a status line has fixed positions: "HTTP/1.1 200".
 const (
