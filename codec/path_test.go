@@ -43,6 +43,38 @@ func TestPathsAreBroughtToOneForm(t *testing.T) {
 	}
 }
 
+// What nodes do not agree about: escaped slashes, backslashes, and whether a segment may be empty.
+func TestPathsAreReadAsNodesMay(t *testing.T) {
+	tests := []struct{ raw, literal, decoded, merged string }{
+		{"/a%2fb", "/a%2Fb", "/a/b", "/a/b"},
+		{"/a%2F..%2fb", "/a%2F..%2Fb", "/b", "/b"},
+		{"/a/..%5cb", "/a/..%5Cb", "/b", "/b"},
+		{"/a\\..\\b%7e", "/a\\..\\b~", "/b~", "/b~"},
+		{"/a\\b", "/a\\b", "/a/b", "/a/b"},
+		{"/a/b//../c", "/a/b/c", "/a/b/c", "/a/c"},
+		{"//..", "/", "/", "above"},
+		{"/a%2f%2f../c", "/a%2F%2F../c", "/a/c", "/c"},
+		{"/a/%2f../../b", "/a/b", "/b", "above"},
+		{"/%2f", "/%2F", "//", "/"},
+		{"/..%2f..", "/..%2F..", "above", "above"},
+		{"/a", "/a", "/a", "/a"},
+		{"*", "*", "*", "*"},
+	}
+	for _, tt := range tests {
+		for r, want := range []string{tt.literal, tt.decoded, tt.merged} {
+			got, err := ReadPath(nil, []byte(tt.raw), PathReading(r))
+			if err == ErrPathAboveRoot {
+				got = []byte("above")
+			} else if err != nil {
+				t.Errorf("%q read in way %d: %v", tt.raw, r, err)
+			}
+			if string(got) != want {
+				t.Errorf("%q read in way %d: %q, want %q", tt.raw, r, got, want)
+			}
+		}
+	}
+}
+
 func TestPathsInNormalFormAreNotCopied(t *testing.T) {
 	for _, s := range []string{"/", "*", "/a/b.c/d..e/...f/.g", "//"} {
 		raw := []byte(s)
@@ -82,6 +114,11 @@ func FuzzNormalizePath(f *testing.F) {
 		}
 		if got[0] != '/' || bytes.ContainsRune(got, '\\') {
 			t.Fatalf("%q gives %q", raw, got)
+		}
+		for _, r := range []PathReading{ReadLiteral, ReadDecoded} {
+			if other, err := ReadPath(nil, raw, r); err != nil || !bytes.Equal(other, got) {
+				t.Fatalf("%q was said to be read as %q only, and is %q, %v", raw, got, other, err)
+			}
 		}
 		for _, segment := range bytes.Split(got, []byte("/")) {
 			if s := string(segment); s == "." || s == ".." {

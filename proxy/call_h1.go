@@ -31,7 +31,7 @@ type h1Call struct {
 var responseLimits = codec.Limits{RequestLine: 16 << 10, Headers: 128 << 10, HeaderCount: 500}
 
 var (
-	errUpgrade    = errors.New("proxy: the node switched protocols though nobody had asked for it")
+	errUpgrade    = errors.New("proxy: the node switched to a protocol that nobody had asked for")
 	errNodeClosed = errors.New("proxy: the node closed the connection before its answer was whole")
 )
 
@@ -43,7 +43,7 @@ func (k *h1Call) start(x *Exchange, conn *upstream.Conn) {
 
 func (k *h1Call) sendHead(req *codec.Request) {
 	k.chunked = req.Framing.Kind == codec.BodyStream
-	k.conn.Commit(h1.AppendRequestHead(k.conn.Buffer(), req))
+	k.conn.Commit(h1.AppendRequestHead(k.conn.Buffer(), req, k.conn.Node().Address))
 }
 
 func (k *h1Call) sendBody(p []byte) {

@@ -215,6 +215,9 @@ func (x *Exchange) begin(ended bool) {
 		x.reply(v.Reply)
 		return
 	}
+	if x.lastHop() {
+		return
+	}
 	x.forward()
 }
 
@@ -224,24 +227,6 @@ func (x *Exchange) noteRequest() {
 		method: x.req.MethodBytes(), target: x.req.Target(), host: x.req.Host(),
 		userAgent: x.req.Header.GetID(codec.FieldUserAgent), referer: x.req.Header.GetID(codec.FieldReferer),
 	}
-}
-
-// routeRequest finds the route.
-func (x *Exchange) routeRequest() *fault.Error {
-	path, err := codec.NormalizePath(x.worker.scratch[:0], x.req.Path())
-	if err != nil {
-		return fault.New("normalize path", fault.Downstream, fault.BadRequest, err)
-	}
-	x.path = path
-	x.query = router.Query{Host: x.req.Host(), Path: path, Method: x.req.MethodBytes(), Facts: x}
-	switch x.snapshot.Routes.Match(&x.query, &x.match) {
-	case router.Found:
-		x.route = x.match.Rule.Value
-		return nil
-	case router.MethodNotAllowed:
-		return fault.New("route", fault.Downstream, fault.MethodNotAllowed, nil)
-	}
-	return fault.New("route", fault.Downstream, fault.NoRoute, nil)
 }
 
 // requestBody takes a run of the request body.

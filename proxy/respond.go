@@ -49,6 +49,9 @@ func (x *Exchange) responseHead() {
 	x.state, x.status = stateRelaying, status
 	x.resp.Header.StripHopByHop()
 	x.setSticky()
+	if !x.resp.Header.Seen(codec.FieldDate) { // RFC 9110 §6.6.1
+		x.resp.Header.AddID(codec.FieldDate, "Date", x.worker.date())
+	}
 	x.route.Chain.Response(x)
 	x.down.sendHead(&x.resp)
 	if x.resp.Framing.HasBody() {

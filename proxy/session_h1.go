@@ -125,7 +125,7 @@ func (s *session) Data(c *event.Conn) {
 func (s *session) readHead() bool {
 	buf := s.conn.Unread()
 	first := s.request == nil
-	if first && onlyNewline(buf) {
+	if first && onlyNewlines(buf, s.set.limits.heads.RequestLine) {
 		return false
 	}
 	if first {
@@ -164,9 +164,18 @@ func (s *session) readHead() bool {
 	return true
 }
 
-// onlyNewline reports whether b is nothing or at most the empty line that some clients send behind a body (RFC 9112 §2.2): no request has begun.
-func onlyNewline(b []byte) bool {
-	return len(b) == 0 || b[0] == '\r' && (len(b) == 1 || len(b) == 2 && b[1] == '\n')
+// onlyNewlines reports whether b is nothing but empty lines, and no more of them than a request may have in front of it (RFC 9112 §2.2): no request has begun.
+// Some clients send one behind a body.
+func onlyNewlines(b []byte, limit int) bool {
+	if len(b) > limit {
+		return false
+	}
+	for i, c := range b {
+		if c != "\r\n"[i&1] {
+			return false
+		}
+	}
+	return true
 }
 
 // complete notes that the whole request has come. The connection rests until it is answered.

@@ -43,7 +43,7 @@ var upgradeOption = []byte("Upgrade")
 // responseUpgrade takes a 101: the node has switched.
 func (x *Exchange) responseUpgrade() {
 	protocol := x.resp.Header.GetID(codec.FieldUpgrade)
-	if x.upgrade == nil || len(protocol) == 0 {
+	if x.upgrade == nil || !ascii.EqualFold(protocol, string(x.upgrade)) { // RFC 9110 §7.8
 		x.callFailed(fault.New("read response head", fault.Upstream, fault.UpstreamProtocol, errUpgrade))
 		return
 	}

@@ -6,16 +6,18 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"sluice/internal/testnet"
+	"sluice/internal/unit"
 	"sluice/router"
 )
 
@@ -25,12 +27,24 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata/wi
 type wireConfig struct {
 	Trusted []string `json:"trusted"` // trusted proxies
 	Methods []string `json:"methods"` // of the only route; none is any
+	Paths   []string `json:"paths"`   // of the only route; none is everything
 	Close   bool     `json:"close"`   // the node closes the connection behind its answer
 	Body    int      `json:"body"`    // limits.body
+	Head    int      `json:"head"`    // limits.headers
+}
+
+// wireCase is a case: what the client and the node send, and what they must get.
+type wireCase struct {
+	config       wireConfig
+	client, want string
+	steps        []wireStep
 }
 
 // wireStep is one request as a node must get it, and what it answers.
-type wireStep struct{ expect, answer string }
+type wireStep struct {
+	expect, answer string
+	part           bool // the request is given up: any part of expect, even nothing, may come, and the node answers nothing
+}
 
 // wireRun is one run of a case: the node takes its steps one after the other, on whichever connections they come.
 type wireRun struct {
@@ -38,68 +52,51 @@ type wireRun struct {
 	steps []wireStep
 	next  int
 	got   []string // what came for each step
-	cut   func(string) []string
+	cut   wireCut
 }
 
-// TestWire runs the cases of testdata/wire, each with its bytes in one piece, one by one, and cut in two at several places.
+// wireCut cuts bytes into writes.
+type wireCut func(string) []string
+
+// TestWire runs the cases of testdata/wire, each with its bytes in one piece, one by one, and cut in two at every point. The gateway has read every piece before
+// the next one is written.
 func TestWire(t *testing.T) {
 	files, err := filepath.Glob("testdata/wire/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
+	gateways := map[string]*wireGateway{} // by configuration
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runWireCase(t, file) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(sub *testing.T) {
+			archive := readArchive(sub, file)
+			c := archive.wireCase(sub)
+			key := fmt.Sprintf("%+v", c.config)
+			if gateways[key] == nil {
+				gateways[key] = newWireGateway(t, &c.config)
+			}
+			w := gateways[key]
+			if *update {
+				got := w.run(sub, wholly, &wireCase{client: c.client, steps: c.steps})
+				archive.update(sub, w.current.got, got)
+				return
+			}
+			w.runAll(sub, c)
+		})
 	}
 }
 
-func runWireCase(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+// runAll runs a case in every way it can be cut, up to the first that goes wrong.
+func (w *wireGateway) runAll(t *testing.T, c *wireCase) {
+	longest := len(c.client)
+	for _, s := range c.steps {
+		longest = max(longest, len(s.answer))
 	}
-	comment, sections := parseArchive(string(text))
-	var config wireConfig
-	var client, want string
-	var steps []wireStep
-	for _, s := range sections {
-		switch s.name {
-		case "config":
-			if err := json.Unmarshal([]byte(s.text), &config); err != nil {
-				t.Fatal(err)
-			}
-		case "client":
-			client = onWire(s.text)
-		case "upstream-expect":
-			steps = append(steps, wireStep{expect: onWire(s.text)})
-		case "upstream":
-			steps[len(steps)-1].answer = onWire(s.text)
-		case "client-expect":
-			want = onWire(s.text)
-		default:
-			t.Fatalf("section %q", s.name)
+	for name, cut := range wireCuts(longest) {
+		if got := w.run(t, cut, c); got != c.want {
+			t.Errorf("%s: the client got\n%q\nwant\n%q", name, got, c.want)
 		}
-	}
-	w := newWireGateway(t, &config)
-	if *update {
-		got := w.run(t, wholly, client, "", steps)
-		for i := range steps {
-			steps[i].expect = w.current.got[i]
-		}
-		writeArchive(t, file, comment, sections, steps, got)
-		return
-	}
-	for name, cut := range wireCuts(len(client)) {
-		got := w.run(t, cut, client, want, steps)
-		if got != want {
-			t.Errorf("%s: the client got\n%q\nwant\n%q", name, got, want)
-		}
-		for i, s := range steps {
-			if i >= len(w.current.got) || w.current.got[i] != s.expect {
-				t.Errorf("%s: the node got %q\nwant request %d %q", name, w.current.got, i, s.expect)
-			}
-		}
-		if len(w.current.got) > len(steps) {
-			t.Errorf("%s: the node got more: %q", name, w.current.got[len(steps):])
+		if why := w.current.judge(); why != "" {
+			t.Errorf("%s: %s", name, why)
 		}
 		if t.Failed() {
 			return
@@ -107,16 +104,44 @@ func runWireCase(t *testing.T, file string) {
 	}
 }
 
-// wireCuts returns the ways in which bytes are cut into writes; n is the length of the client's.
-func wireCuts(n int) map[string]func(string) []string {
-	cuts := map[string]func(string) []string{
-		"whole":        wholly,
-		"byte by byte": func(s string) []string { return strings.Split(s, "") },
+// judge returns what is wrong with what the node got.
+func (run *wireRun) judge() string {
+	got := run.got
+	for _, s := range run.steps {
+		switch {
+		case s.part && len(got) == 0:
+			continue
+		case len(got) == 0:
+			return fmt.Sprintf("the node did not get\n%q", s.expect)
+		case s.part && !strings.HasPrefix(s.expect, got[0]), !s.part && got[0] != s.expect:
+			return fmt.Sprintf("the node got\n%q\nwant\n%q", got[0], s.expect)
+		}
+		got = got[1:]
 	}
-	for i := 1; i < 8; i++ {
-		cuts[fmt.Sprintf("cut after %d eighths", i)] = func(s string) []string { return []string{s[:len(s)*i/8], s[len(s)*i/8:]} }
+	if len(got) > 0 {
+		return fmt.Sprintf("the node got more: %q", got)
 	}
-	return cuts
+	return ""
+}
+
+// wireCuts yields the ways to cut bytes into writes, of which the longest row has n.
+func wireCuts(n int) iter.Seq2[string, wireCut] {
+	return func(yield func(string, wireCut) bool) {
+		if !yield("whole", wholly) || !yield("byte by byte", func(s string) []string { return strings.Split(s, "") }) {
+			return
+		}
+		for i := 1; i < n; i++ {
+			cut := func(s string) []string {
+				if i >= len(s) {
+					return []string{s}
+				}
+				return []string{s[:i], s[i:]}
+			}
+			if !yield(fmt.Sprint("cut at ", i), cut) {
+				return
+			}
+		}
+	}
 }
 
 func wholly(s string) []string { return []string{s} }
@@ -124,8 +149,9 @@ func wholly(s string) []string { return []string{s} }
 // wireGateway is a gateway with a node that plays the current run.
 type wireGateway struct {
 	*gateway
-	current *wireRun
-	mu      sync.Mutex // guards current
+	nodeAddr string
+	current  *wireRun
+	mu       sync.Mutex // guards current
 }
 
 func newWireGateway(t *testing.T, config *wireConfig) *wireGateway {
@@ -138,21 +164,31 @@ func newWireGateway(t *testing.T, config *wireConfig) *wireGateway {
 			w.mu.Lock()
 			run := w.current
 			w.mu.Unlock()
-			if !run.play(c) || config.Close {
+			if !w.play(run, c) || config.Close {
 				return
 			}
 		}
 	})
-	options := []option{withTrusted(config.Trusted...), withRoute(router.Rule[*Route]{ID: "all", Paths: []string{"/*"}, Methods: config.Methods})}
-	if config.Body > 0 {
-		options = append(options, withLimits(func(c *LimitsConfig) { c.Body = 5 }))
+	paths := config.Paths
+	if len(paths) == 0 {
+		paths = []string{"/*"}
 	}
-	w.gateway = newGateway(t, []string{n.addr}, options...)
+	w.gateway = newGateway(t, []string{n.addr}, withTrusted(config.Trusted...),
+		withRoute(router.Rule[*Route]{ID: "all", Paths: paths, Methods: config.Methods}),
+		withLimits(func(c *LimitsConfig) {
+			if config.Body > 0 {
+				c.Body = unit.Size(config.Body)
+			}
+			if config.Head > 0 {
+				c.Headers = unit.Size(config.Head)
+			}
+		}))
+	w.nodeAddr = n.addr
 	return w
 }
 
 // play takes one step and reports whether the connection can go on. Where the request is not the one that is expected, what came within a moment is noted.
-func (run *wireRun) play(c *nodeConn) bool {
+func (w *wireGateway) play(run *wireRun, c *nodeConn) bool {
 	run.mu.Lock()
 	defer run.mu.Unlock()
 	var step wireStep
@@ -160,35 +196,53 @@ func (run *wireRun) play(c *nodeConn) bool {
 		step = run.steps[run.next]
 	}
 	run.next++
-	got := make([]byte, 64<<10)
-	n := 0
-	for string(got[:n]) != step.expect || step.expect == "" {
-		_ = c.SetReadDeadline(time.Now().Add(time.Second))
-		if *update {
-			_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		}
-		m, err := c.r.Read(got[n:])
+	buf := make([]byte, 64<<10)
+	n, got := 0, ""
+	patience := time.Second
+	if *update {
+		patience = 100 * time.Millisecond
+	}
+	for step.part || got != step.expect || got == "" {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		m, err := c.r.Read(buf[n:])
 		n += m
-		if err != nil || n > len(step.expect) && !*update {
+		got = w.sameEveryTime(string(buf[:n]))
+		if err != nil || !step.part && !*update && len(got) > len(step.expect) {
 			break
 		}
 	}
 	_ = c.SetReadDeadline(time.Time{})
-	run.got = append(run.got, string(got[:n]))
-	if string(got[:n]) != step.expect && !*update {
+	run.got = append(run.got, got)
+	if !*update && got != step.expect || step.part {
 		return false
 	}
-	for _, piece := range run.cut(step.answer) {
-		c.write(piece)
-	}
+	w.write(c.TCPConn, run.cut(step.answer))
 	return true
 }
 
+// write sends pieces, and waits behind each until the gateway has read it.
+func (w *wireGateway) write(to io.Writer, pieces []string) {
+	for i, piece := range pieces {
+		_, _ = io.WriteString(to, piece) // fails where the gateway has closed: what it said is compared
+		if i < len(pieces)-1 {
+			w.settle()
+		}
+	}
+}
+
+// settle returns when the gateway's loop has looked at everything that was sent to it before. The loop may be behind its look at the sockets when the first question comes,
+// but not at the second.
+func (w *wireGateway) settle() {
+	for range 2 {
+		w.onLoop(func(*worker) bool { return true })
+	}
+}
+
 // run plays a case once and returns what the client got, with what changes from run to run made equal.
-func (w *wireGateway) run(t *testing.T, cut func(string) []string, client, want string, steps []wireStep) string {
+func (w *wireGateway) run(t *testing.T, cut wireCut, c *wireCase) string {
 	t.Helper()
 	w.mu.Lock()
-	w.current = &wireRun{steps: steps, cut: cut}
+	w.current = &wireRun{steps: c.steps, cut: cut}
 	w.mu.Unlock()
 	conn, err := net.Dial("tcp", w.addr)
 	if err != nil {
@@ -204,7 +258,7 @@ func (w *wireGateway) run(t *testing.T, cut func(string) []string, client, want 
 		for {
 			n, err := conn.Read(buf)
 			got = append(got, buf[:n]...)
-			if len(sameEveryTime(string(got))) >= len(want) {
+			if w.sameEveryTime(string(got)) == c.want {
 				select {
 				case heard <- struct{}{}:
 				default:
@@ -216,14 +270,16 @@ func (w *wireGateway) run(t *testing.T, cut func(string) []string, client, want 
 			}
 		}
 	}()
-	for _, piece := range cut(client) {
-		_, _ = io.WriteString(conn, piece) // fails where the gateway has closed: what it said is compared
+	w.write(conn, cut(c.client))
+	patience := time.Second
+	if *update {
+		patience = 300 * time.Millisecond
 	}
 	select {
 	case <-heard:
 	case err := <-reading:
 		reading <- err
-	case <-time.After(2 * time.Second):
+	case <-time.After(patience):
 	}
 	_ = conn.(*net.TCPConn).CloseWrite()
 	if err := testnet.Receive(t, "the end", reading); !errors.Is(err, io.EOF) {
@@ -231,7 +287,7 @@ func (w *wireGateway) run(t *testing.T, cut func(string) []string, client, want 
 	}
 	w.current.mu.Lock()
 	defer w.current.mu.Unlock()
-	return sameEveryTime(string(got))
+	return w.sameEveryTime(string(got))
 }
 
 var (
@@ -239,63 +295,84 @@ var (
 	requestID = regexp.MustCompile(`"request_id":"[0-9a-f]{32}"`)
 )
 
-func sameEveryTime(s string) string {
-	return requestID.ReplaceAllString(dateLine.ReplaceAllString(s, "Date: DATE"), `"request_id":"ID"`)
+// sameEveryTime replaces dates, ids and the node's port in what went over the wire, and makes the data of each chunked body one chunk: how it came is how it was cut.
+func (w *wireGateway) sameEveryTime(s string) string {
+	s = requestID.ReplaceAllString(dateLine.ReplaceAllString(s, "Date: DATE"), `"request_id":"ID"`)
+	return joinChunks(strings.ReplaceAll(s, w.nodeAddr, "NODE"))
 }
 
-// section is one part of an archive in the format of txtar.
-type section struct{ name, text string }
-
-// parseArchive reads an archive: a comment, then sections that begin with a line "-- name --".
-func parseArchive(text string) (comment string, sections []section) {
-	for line := range strings.Lines(text) {
-		name, begins := strings.CutPrefix(strings.TrimSpace(line), "-- ")
-		name, ends := strings.CutSuffix(name, " --")
-		switch {
-		case begins && ends:
-			sections = append(sections, section{name: name})
-		case len(sections) == 0:
-			comment += line
-		default:
-			sections[len(sections)-1].text += line
+// joinChunks makes one chunk of those that follow each head with Transfer-Encoding. What is not a chunk stays as it is.
+func joinChunks(s string) string {
+	out := ""
+	for {
+		head, rest, found := strings.Cut(s, "\r\nTransfer-Encoding: chunked\r\n")
+		if !found {
+			return out + s
 		}
+		fields, rest, found := strings.Cut("\r\n"+rest, "\r\n\r\n")
+		if !found {
+			return out + s
+		}
+		out += head + "\r\nTransfer-Encoding: chunked" + fields + "\r\n\r\n"
+		data := ""
+		for {
+			size, chunk, _ := strings.Cut(rest, "\r\n")
+			n, err := strconv.ParseInt(size, 16, 32)
+			if err != nil || n == 0 || len(chunk) < int(n)+2 {
+				break
+			}
+			data, rest = data+chunk[:n], chunk[n+2:]
+		}
+		if data != "" {
+			out += fmt.Sprintf("%x\r\n%s\r\n", len(data), data)
+		}
+		s = rest
 	}
-	return comment, sections
 }
 
-// onWire turns the text of a section into bytes: lines end with CRLF, but for those that end with a backslash, which goes with the end of the line. \n and \r stand
-// for those bytes alone.
-func onWire(text string) string {
-	text = strings.ReplaceAll(text, "\\\n", "")
-	text = strings.ReplaceAll(text, "\n", "\r\n")
-	return strings.NewReplacer(`\n`, "\n", `\r`, "\r").Replace(text)
-}
-
-// inFile is the inverse of onWire.
-func inFile(bytes string) string {
-	text := strings.ReplaceAll(bytes, "\r\n", "\x00")
-	text = strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(text)
-	text = strings.ReplaceAll(text, "\x00", "\n")
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\\\n"
-	}
-	return text
-}
-
-func writeArchive(t *testing.T, file, comment string, sections []section, steps []wireStep, got string) {
+// wireCase takes the sections of an archive for a case.
+func (a *archive) wireCase(t *testing.T) *wireCase {
 	t.Helper()
-	out := strings.Builder{}
-	out.WriteString(comment)
-	for _, s := range sections {
+	c := new(wireCase)
+	for _, s := range a.sections {
 		switch s.name {
+		case "config":
+			if err := json.Unmarshal([]byte(s.text), &c.config); err != nil {
+				t.Fatal(err)
+			}
+		case "client":
+			c.client = onWire(s.text)
 		case "upstream-expect":
-			s.text, steps = inFile(steps[0].expect), steps[1:]
+			c.steps = append(c.steps, wireStep{expect: onWire(s.text)})
+		case "upstream-part":
+			c.steps = append(c.steps, wireStep{expect: onWire(s.text), part: true})
+		case "upstream":
+			c.steps[len(c.steps)-1].answer = onWire(s.text)
 		case "client-expect":
-			s.text = inFile(got)
+			c.want = onWire(s.text)
+		default:
+			t.Fatalf("section %q", s.name)
 		}
-		fmt.Fprintf(&out, "-- %s --\n%s", s.name, s.text)
 	}
-	if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
-		t.Fatal(err)
+	return c
+}
+
+// update writes the archive with other expectations: node is what the node got, in order, and client what the client did.
+func (a *archive) update(t *testing.T, node []string, client string) {
+	t.Helper()
+	for i := range a.sections {
+		switch s := &a.sections[i]; s.name {
+		case "upstream-expect":
+			if len(node) == 0 {
+				t.Fatal("the node got less than there are sections")
+			}
+			s.text, node = inFile(node[0]), node[1:]
+		case "client-expect":
+			s.text = inFile(client)
+		}
 	}
+	if len(node) > 0 {
+		t.Errorf("the node got more: %q", node)
+	}
+	a.write(t)
 }

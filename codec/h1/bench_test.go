@@ -62,7 +62,7 @@ func BenchmarkAppendRequestHead(b *testing.B) {
 	dst := make([]byte, 0, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = AppendRequestHead(dst[:0], &req)
+		dst = AppendRequestHead(dst[:0], &req, "node")
 	}
 }
 

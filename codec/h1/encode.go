@@ -8,9 +8,9 @@ import (
 
 // AppendRequestHead appends the head of req as HTTP/1.1: its fields in their order and spelling without the removed ones, then the empty line. Framing fields
 // are written from req.Framing: one that is there keeps its place and gets a canonical value, one that does not fit is left out, one that is
-// missing is added at the end. A Host field is added in front when the header has none, from req.Host, empty when that is. Fields that
-// are for one hop only are the caller's to strip and add.
-func AppendRequestHead(dst []byte, req *codec.Request) []byte {
+// missing is added at the end. A Host field is added in front when the header has none, from req.Host or, where that is empty too, from host: an old client need not name
+// one, and the node is sent HTTP/1.1, which must have it (RFC 9112 §3.2). Fields that are for one hop only are the caller's to strip and add.
+func AppendRequestHead(dst []byte, req *codec.Request, host string) []byte {
 	dst = append(dst, req.MethodBytes()...)
 	dst = append(dst, ' ')
 	dst = append(dst, req.Target()...)
@@ -18,7 +18,11 @@ func AppendRequestHead(dst []byte, req *codec.Request) []byte {
 	h := &req.Header
 	if h.FindID(codec.FieldHost) < 0 {
 		dst = append(dst, "Host: "...)
-		dst = append(dst, req.Host()...)
+		if known := req.Host(); len(known) > 0 {
+			dst = append(dst, known...)
+		} else {
+			dst = append(dst, host...)
+		}
 		dst = append(dst, "\r\n"...)
 	}
 	dst, framed := appendFields(dst, h, req.Framing, isFraming)

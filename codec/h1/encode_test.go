@@ -31,7 +31,7 @@ func mustResponse(tb testing.TB, in string, method codec.Method) *codec.Response
 
 func TestRequestHeadKeepsOrderAndSpelling(t *testing.T) {
 	const in = "GET /a?b HTTP/1.1\r\nhOST: a\r\nX-One:1\r\nx-two:\t 2 \r\nX-ONE: 3\r\n\r\n"
-	if got := string(AppendRequestHead(nil, mustRequest(t, in))); got != in {
+	if got := string(AppendRequestHead(nil, mustRequest(t, in), "node")); got != in {
 		t.Errorf("got %q", got)
 	}
 }
@@ -43,7 +43,7 @@ func TestRequestHeadIsWrittenFromItsParts(t *testing.T) {
 		want     string
 	}{
 		{"an old client's request is HTTP/1.1 with a host", "GET / HTTP/1.0\r\nX: 1\r\n\r\n", nil,
-			"GET / HTTP/1.1\r\nHost: \r\nX: 1\r\n\r\n"},
+			"GET / HTTP/1.1\r\nHost: node\r\nX: 1\r\n\r\n"},
 		{"the host of an absolute target is added", "GET http://b/x HTTP/1.0\r\n\r\n", nil,
 			"GET /x HTTP/1.1\r\nHost: b\r\n\r\n"},
 		{"the host of an absolute target stands where the field stood", "GET http://b/x HTTP/1.1\r\nX: 1\r\nHost: a\r\nY: 2\r\n\r\n", nil,
@@ -77,7 +77,7 @@ func TestRequestHeadIsWrittenFromItsParts(t *testing.T) {
 			if tt.change != nil {
 				tt.change(req)
 			}
-			if got := string(AppendRequestHead([]byte("before "), req)); got != "before "+tt.want {
+			if got := string(AppendRequestHead([]byte("before "), req, "node")); got != "before "+tt.want {
 				t.Errorf("got %q", got)
 			}
 		})
@@ -203,7 +203,7 @@ func TestNothingIsAllocated(t *testing.T) {
 			}
 			req.Header.StripHopByHop()
 			req.Header.Add("X-Forwarded-For", []byte("192.0.2.1"))
-			dst = AppendRequestHead(dst[:0], &req)
+			dst = AppendRequestHead(dst[:0], &req, "node")
 		}
 		resp.Reset(respBuf)
 		if _, err := ParseResponse(respBuf, &resp, codec.MethodGet, &lim); err != nil {

@@ -50,7 +50,7 @@ func TestGadgetsHaveOneOutcome(t *testing.T) {
 		if got != "unfinished" && !strings.HasPrefix(got, "reject: ") {
 			accepted++
 			req := mustRequest(t, string(in))
-			agreeWithNetHTTP(t, AppendRequestHead(nil, req), req)
+			agreeWithNetHTTP(t, AppendRequestHead(nil, req, "node"), req)
 		}
 
 		in = compose(rnd, "HTTP/1.1 200 OK\r\n", "HTTP/1.0 200 OK\r\n", "HTTP/1.1 204 x\r\n")
