@@ -82,8 +82,8 @@ func parseFields(buf []byte, h *codec.Header, p *codec.Progress, lim *codec.Limi
 			id := codec.LookupField(w[start:name])
 			i += 2
 			h.Append(span(start, name), span(from, to), id, uint32(i))
-			if name != colon {
-				h.Respell(h.Len() - 1)
+			if name != colon || to != i-2 || from > colon+2 || w[from-1] == '\t' {
+				h.Respell(h.Len() - 1) // there is more white space than one space behind the colon
 			}
 			start, stage = i, atLine
 			if stops>>id&1 != 0 {
