@@ -11,11 +11,13 @@ import (
 // registerAPI puts all calls on mux.
 func registerAPI(mux *http.ServeMux, d Deps) {
 	api := humago.New(mux, apiConfig(d.Version))
-	store := &resources{store: d.Store, log: d.Log}
+	store := newResources(d.Store, d.Log)
 	for _, r := range kinds {
 		registerResource(api, store, r)
 	}
 	registerNode(api, store)
+	registerApply(api, store)
+	registerHistory(api, store)
 	registerPlugins(api)
 	registerStatus(api, d)
 	registerHealth(api, d)

@@ -57,7 +57,7 @@ func authenticated(next http.Handler, ways ...authenticator) http.Handler {
 			switch {
 			case !ok:
 			case who.Role.may(r):
-				next.ServeHTTP(w, r.WithContext(withIdentity(r.Context(), who)))
+				next.ServeHTTP(w, withIdentity(r, who))
 				return
 			default:
 				writeProblem(w, http.StatusForbidden, "a "+string(who.Role)+" may look at everything and change nothing")

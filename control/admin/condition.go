@@ -45,18 +45,7 @@ func (t tags) has(current *control.Entry) bool {
 	return false
 }
 
-// given reports whether there is a condition at all.
-func (c condition) given() bool { return c.match != nil || c.noneMatch != nil }
-
 // holds reports whether a write may be made over current, nil where there is nothing.
 func (c condition) holds(current *control.Entry) bool {
 	return (c.match == nil || c.match.has(current)) && (c.noneMatch == nil || !c.noneMatch.has(current))
-}
-
-// exactly is the precondition that what stands is still current.
-func exactly(current *control.Entry) control.Precondition {
-	if current == nil {
-		return control.Precondition{Absent: true}
-	}
-	return control.Precondition{Revision: current.ModRevision}
 }

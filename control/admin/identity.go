@@ -2,7 +2,10 @@ package admin
 
 import (
 	"context"
+	"net"
 	"net/http"
+
+	"sluice/control"
 )
 
 // Role is what somebody may do.
@@ -26,17 +29,35 @@ const TokenName = "admin-token"
 // authenticator finds out who makes a request; ok is false where it cannot tell. It is called by many goroutines at once.
 type authenticator func(r *http.Request) (who Identity, ok bool)
 
-type identityKey struct{}
+type callerKey struct{}
 
-// withIdentity returns a context that knows who asks.
-func withIdentity(ctx context.Context, who Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, who)
+// caller is what the context of a request knows of it.
+type caller struct {
+	Identity
+	from string // address
+	call string // method and path
+}
+
+// withIdentity returns the request with a context that knows who makes it.
+func withIdentity(r *http.Request, who Identity) *http.Request {
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		from = r.RemoteAddr // a socket without ports
+	}
+	c := caller{who, from, r.Method + " " + r.URL.EscapedPath()}
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
 }
 
 // identityOf returns who makes the request of a context. The zero Identity is nobody, and may do nothing.
 func identityOf(ctx context.Context) Identity {
-	who, _ := ctx.Value(identityKey{}).(Identity)
-	return who
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c.Identity
+}
+
+// authorOf returns what the history says of a change that the request of a context makes.
+func authorOf(ctx context.Context) control.Author {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return control.Author{Name: c.Name, Role: string(c.Role), From: c.from, Call: c.call}
 }
 
 // asking are calls that change nothing although they are POST.

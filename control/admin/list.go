@@ -122,8 +122,12 @@ func encodeCursor(id string) string { return base64.RawURLEncoding.EncodeToStrin
 func decodeCursor(cursor string) (string, error) {
 	id, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
-		return "", huma.NewError(http.StatusUnprocessableEntity, "the query is not valid",
-			&huma.ErrorDetail{Location: "query.cursor", Message: "is not the next_cursor of a page", Value: cursor})
+		return "", badCursor(cursor)
 	}
 	return string(id), nil
+}
+
+func badCursor(cursor string) error {
+	return huma.NewError(http.StatusUnprocessableEntity, "the query is not valid",
+		&huma.ErrorDetail{Location: "query.cursor", Message: "is not the next_cursor of a page", Value: cursor})
 }

@@ -31,6 +31,15 @@ func (m *memory) set(key, value string) int64 {
 	return m.revision
 }
 
+// lease puts a key under a lease.
+func (m *memory) lease(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.entries[key]
+	e.Leased = true
+	m.entries[key] = e
+}
+
 // value returns what stands at key, "" for nothing.
 func (m *memory) value(key string) string {
 	m.mu.Lock()

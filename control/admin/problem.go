@@ -56,6 +56,9 @@ func storeFailed(err error) error {
 	switch {
 	case errors.Is(err, control.ErrNotFound):
 		return huma.NewError(http.StatusNotFound, "there is no such resource")
+	case errors.Is(err, control.ErrTooLarge):
+		return huma.NewError(http.StatusRequestEntityTooLarge, "this is more than etcd takes in one transaction: nothing was changed. An external etcd takes as many operations as its "+
+			"--max-txn-ops says (128 by default) and as many bytes as its --max-request-bytes", details("", err)...)
 	case errors.Is(err, control.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return huma.ErrorWithHeaders(huma.NewError(http.StatusServiceUnavailable, err.Error()), http.Header{"Retry-After": {retryAfter}})
 	}

@@ -29,13 +29,18 @@ type resource struct {
 const maxBody = 1 << 20
 
 // attempts is how often a change is worked out anew because somebody else was faster. With n writers of one resource who all try at
-// once the last one needs n; that many operators do not edit one route.
-const attempts = 8
+// once the last one needs n; that many do not edit one route.
+const attempts = 16
 
 // resources does what the calls under /v1/<kind> say.
 type resources struct {
-	store control.Store
-	log   *slog.Logger
+	store   control.Store
+	journal *control.Journal
+	log     *slog.Logger
+}
+
+func newResources(store control.Store, log *slog.Logger) *resources {
+	return &resources{store: store, journal: control.NewJournal(store, log), log: log}
 }
 
 // reply is the answer about one resource, or a plan.
@@ -97,7 +102,6 @@ type edit struct {
 	id       string
 	asked    condition
 	dryRun   bool
-	guard    bool // what shall stand depends on what stands: the write must not hit anything else
 
 	// next returns the value that shall stand where current stands, nil for nothing on either side. It may be called more than once.
 	next func(current *control.Entry) ([]byte, error)
@@ -145,26 +149,19 @@ func (s *resources) current(ctx context.Context, key string) (*control.Entry, er
 	return &e, nil
 }
 
-// commit writes next over current. The error is control.ErrConflict where current stands no more.
+// commit writes next over current, and nothing else. The error is control.ErrConflict where current stands no more.
 func (s *resources) commit(ctx context.Context, e edit, current *control.Entry, next []byte) (*reply, error) {
 	key := e.resource.kind.Key(e.id)
-	var only control.Precondition
-	if e.guard || e.asked.given() {
-		only = exactly(current)
-	}
-	if next == nil {
-		revision, err := s.store.Delete(ctx, key, only)
-		if err != nil {
-			return nil, conflictOr(err)
-		}
-		s.log.Info("resource deleted", "key", key, "revision", revision)
-		return &reply{Status: http.StatusNoContent}, nil
-	}
-	revision, err := s.store.Put(ctx, key, next, only)
+	by := authorOf(ctx)
+	revision, err := s.journal.Commit(ctx, by, []control.Edit{{Key: key, Before: current, After: next}})
 	if err != nil {
 		return nil, conflictOr(err)
 	}
-	s.log.Info("resource written", "key", key, "revision", revision)
+	if next == nil {
+		s.log.Info("resource deleted", "key", key, "revision", revision, "by", by.Name)
+		return &reply{Status: http.StatusNoContent}, nil
+	}
+	s.log.Info("resource written", "key", key, "revision", revision, "by", by.Name)
 	answer := e.resource.show(http.StatusOK, control.Entry{Key: key, Value: next, ModRevision: revision})
 	if current == nil {
 		answer.Status, answer.Location = http.StatusCreated, location(e.resource.kind, e.id)
@@ -203,7 +200,6 @@ func (s *resources) patch(ctx context.Context, e edit, body []byte) (*reply, err
 	if err != nil {
 		return nil, unparsable(err)
 	}
-	e.guard = true
 	e.next = func(current *control.Entry) ([]byte, error) {
 		if current == nil {
 			return nil, storeFailed(control.ErrNotFound)
@@ -231,9 +227,18 @@ func (s *resources) remove(ctx context.Context, e edit) (*reply, error) {
 // complete returns doc as it is stored: with its id and its secrets, checked, compact. sent is what the caller wrote and may not name another id; current is what
 // stands, nil for nothing. The error lists these problems and all others at once.
 func (e *edit) complete(doc, sent *strict.Node, current *control.Entry, problems problem.Problems) ([]byte, error) {
+	value, problems := e.completed(doc, sent, current, problems)
+	if err := problems.Err(); err != nil {
+		return nil, refused("body", err)
+	}
+	return value, nil
+}
+
+// completed is complete with everything that is wrong.
+func (e *edit) completed(doc, sent *strict.Node, current *control.Entry, problems problem.Problems) ([]byte, problem.Problems) {
 	if doc.Kind != strict.Object {
 		problems.Add("", "wants an object, not %v", doc.Kind)
-		return nil, refused("body", problems)
+		return nil, problems
 	}
 	if e.resource.idField != "" {
 		e.checkSentID(sent, &problems)
@@ -246,15 +251,12 @@ func (e *edit) complete(doc, sent *strict.Node, current *control.Entry, problems
 		}
 		with, missing := control.Unredact(e.resource.kind, doc, stored)
 		if doc = with; len(missing) > 0 {
-			return nil, refused("body", append(problems, missing...))
+			return nil, append(problems, missing...)
 		}
 	}
 	value := doc.AppendJSON(nil)
 	problems.Under("", control.Check(e.resource.kind.Key(e.id), value))
-	if err := problems.Err(); err != nil {
-		return nil, refused("body", err)
-	}
-	return value, nil
+	return value, problems
 }
 
 func (e *edit) checkSentID(sent *strict.Node, problems *problem.Problems) {

@@ -202,13 +202,22 @@ func TestAConditionHoldsAgainstAWriteInBetween(t *testing.T) {
 	g.do("PUT", "/v1/routes/new", `{"prefix":"/mine","service_name":"s"}`, "If-None-Match", "*").want(412)
 }
 
-// A PUT without a condition replaces whatever is there by then.
-func TestAnUnconditionalPutNeverConflicts(t *testing.T) {
+// A PUT without a condition replaces whatever is there by then, and the history has what that was.
+func TestAnUnconditionalPutReplacesWhatCameBetween(t *testing.T) {
 	g := newGateway(t)
-	g.store.meddle = func() { g.store.set("routes/demo1", `{"prefix":"/between","service_name":"s"}`) }
-	g.do("PUT", "/v1/routes/demo1", demo).want(201)
+	times := 0
+	g.store.meddle = func() {
+		if times++; times < attempts {
+			g.store.set("routes/demo1", fmt.Sprintf(`{"prefix":"/between%d","service_name":"s"}`, times))
+		}
+	}
+	g.do("PUT", "/v1/routes/demo1", demo).want(200)
 	if got := g.store.value("routes/demo1"); got != demo {
 		t.Errorf("stored: %s", got)
+	}
+	records, _, err := control.NewJournal(g.store, nil).Records(t.Context(), 0, 1)
+	if want := fmt.Sprintf(`{"prefix":"/between%d","service_name":"s"}`, attempts-1); err != nil || string(records[0].Changes[0].Before) != want {
+		t.Errorf("recorded: %+v, %v", records, err)
 	}
 }
 
@@ -291,8 +300,8 @@ func TestNodesAreKeptBelowDiscovery(t *testing.T) {
 		t.Errorf("%q", at)
 	}
 	g.do("POST", "/v1/nodes", `{`).want(400)
-	if len(g.store.entries) != 2 {
-		t.Errorf("entries: %v", g.store.entries)
+	if nodes, _, _ := g.store.List(t.Context(), "discovery/", "", 0); len(nodes) != 2 {
+		t.Errorf("entries: %v", nodes)
 	}
 }
 
