@@ -132,8 +132,10 @@ func (r *Record) encode() ([]byte, error) {
 
 func pack(text []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	_, err := w.Write(text)
+	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed) // somebody waits for the write
+	if err == nil {
+		_, err = w.Write(text)
+	}
 	if closed := w.Close(); err == nil {
 		err = closed
 	}
