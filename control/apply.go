@@ -100,6 +100,7 @@ func (e *Engine) Apply(b Batch) {
 	e.others.configure(e.options.Configure)
 	changed := w.routes()
 	changed = e.updateServices() || changed
+	changed = e.others.compile() || changed
 	if changed || e.status.Snapshots == 0 {
 		e.publish(b.Revision)
 	}
@@ -109,7 +110,7 @@ func (e *Engine) Apply(b Batch) {
 
 // publish puts what there is now in force.
 func (e *Engine) publish(revision int64) {
-	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view()})
+	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view(), Certificates: e.others.compiled})
 	e.status.Snapshots++
 	e.status.Published = revision
 }

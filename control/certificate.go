@@ -3,10 +3,13 @@ package control
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
+	"strings"
 	"time"
 
 	"sluice/internal/problem"
 	"sluice/internal/strict"
+	"sluice/proxy"
 )
 
 // Certificate is a chain and its key as stored at certificates/<id>, for the names that clients ask for (SNI).
@@ -17,8 +20,21 @@ type Certificate struct {
 	Cert string   `json:"cert"`           // PEM: the certificate, then those that lead to one that clients know
 	Key  string   `json:"key"`            // PEM: its private key; no call ever shows it
 
-	pair *tls.Certificate
+	Client *CertificateClient `json:"client,omitempty"` // nil: clients are not asked who they are
+
+	pair   *tls.Certificate
+	policy *proxy.ClientPolicy
 }
+
+// CertificateClient is what is asked of clients that come under the names of a certificate (mutual TLS).
+type CertificateClient struct {
+	CA      string `json:"ca"`                // PEM: the authorities that sign theirs
+	Mode    string `json:"mode,omitempty"`    // "require" (default): who has none is refused; "optional": it may have none, but no other
+	Headers bool   `json:"headers,omitempty"` // nodes are told who the client is, in X-Client-Cert-…
+}
+
+// ClientModes are the modes of a [CertificateClient].
+var ClientModes = []string{"require", "optional"}
 
 // maxChain bounds a chain: four certificates of the largest keys in use take half of it.
 const maxChain = 64 << 10
@@ -73,7 +89,36 @@ func (c *Certificate) parse() (p problem.Problems) {
 		p.Add("snis", "are missing, and the certificate is made out for no host name: write the names, or \"*\"")
 	}
 	c.pair = &pair
+	if c.Client != nil {
+		p.Under("client", c.parseClient())
+	}
 	return p
+}
+
+// parseClient reads what is asked of clients.
+func (c *Certificate) parseClient() error {
+	var p problem.Problems
+	if c.Client.Mode == "" {
+		c.Client.Mode = ClientModes[0]
+	}
+	if !slices.Contains(ClientModes, c.Client.Mode) {
+		p.Add("mode", "%q is none of %s%s", c.Client.Mode, strings.Join(ClientModes, ", "), problem.DidYouMean(c.Client.Mode, ClientModes))
+	}
+	if len(c.Client.CA) > maxChain {
+		p.Add("ca", "is longer than %d bytes", maxChain)
+		return p.Err()
+	}
+	policy, ok := proxy.NewClientPolicy(c.Client.CA, c.Client.Mode == "require", c.Client.Headers)
+	if !ok {
+		p.Add("ca", "has no certificate in PEM in it")
+	}
+	c.policy = policy
+	return p.Err()
+}
+
+// compiled returns the certificate as listeners use it.
+func (c *Certificate) compiled(id string) *proxy.Certificate {
+	return &proxy.Certificate{ID: id, Names: c.SNIs, TLS: c.pair, Client: c.policy}
 }
 
 // TLS returns the certificate as crypto/tls wants it. It is shared and must not be changed.

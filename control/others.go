@@ -1,11 +1,16 @@
 package control
 
+import "sluice/proxy"
+
 // others is the last good version of every resource that is neither route, service nor node.
 type others struct {
 	consumers    map[string]*Consumer
 	certificates map[string]*Certificate
 	settings     map[string][]byte // checked values
 	changed      bool              // the settings have, since configure was called
+
+	compiled *proxy.Certificates // what listeners have of certificates
+	stale    bool                // it is older than those
 }
 
 func newOthers() others {
@@ -26,7 +31,7 @@ func (o *others) put(kind Kind, id string, value []byte) error {
 		if err != nil {
 			return err
 		}
-		o.certificates[id] = c
+		o.certificates[id], o.stale = c, true
 	case Settings:
 		if err := new(LiveSettings).DecodeSetting(id, value); err != nil {
 			return err
@@ -42,7 +47,10 @@ func (o *others) remove(kind Kind, id string) {
 	case Consumers:
 		delete(o.consumers, id)
 	case Certificates:
-		delete(o.certificates, id)
+		if _, there := o.certificates[id]; there {
+			delete(o.certificates, id)
+			o.stale = true
+		}
 	case Settings:
 		if _, there := o.settings[id]; there {
 			delete(o.settings, id)
@@ -62,6 +70,20 @@ func (o *others) has(kind Kind, id string) (ok bool) {
 		_, ok = o.settings[id]
 	}
 	return ok
+}
+
+// compile brings what listeners have of certificates up to date, and reports whether it differs.
+func (o *others) compile() bool {
+	if !o.stale {
+		return false
+	}
+	o.stale = false
+	list := make([]*proxy.Certificate, 0, len(o.certificates))
+	for id, c := range o.certificates {
+		list = append(list, c.compiled(id))
+	}
+	o.compiled = proxy.NewCertificates(list)
+	return true
 }
 
 // configure hands the settings over if they have changed.

@@ -17,6 +17,7 @@ type ListenerConfig struct {
 	Address       string `json:"address"`        // IP:port, or :port for every address of this machine
 	TLS           bool   `json:"tls"`            // certificates from the store, chosen by SNI
 	ProxyProtocol bool   `json:"proxy_protocol"` // every connection begins with a PROXY header
+	RedirectHTTPS int    `json:"redirect_https"` // requests are sent to HTTPS on that port, as clients reach it; 0 = they are served
 }
 
 // DefaultListeners are the contract's: every IPv4 address, port 10000.
@@ -28,12 +29,11 @@ func (c *ListenerConfig) Validate() error {
 	if _, err := c.AddrPort(); err != nil {
 		p.Add("address", "%v", err)
 	}
-	// A listener that was meant to be encrypted must not come up as plain text.
-	if c.TLS {
-		p.Add("tls", "this version does not serve TLS: leave it out, or terminate TLS in front of the gateway")
-	}
-	if c.ProxyProtocol {
-		p.Add("proxy_protocol", "this version does not read the PROXY protocol")
+	switch {
+	case c.RedirectHTTPS < 0 || c.RedirectHTTPS > 65535:
+		p.Add("redirect_https", "%d is not a port: write the one that HTTPS is reached on, such as 443", c.RedirectHTTPS)
+	case c.RedirectHTTPS > 0 && c.TLS:
+		p.Add("redirect_https", "is for a listener without tls: the requests of this one have come over HTTPS already")
 	}
 	return p.Err()
 }

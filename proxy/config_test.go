@@ -44,11 +44,11 @@ func TestListenAddresses(t *testing.T) {
 	}
 }
 
-// A listener that was meant to be encrypted must not come up as plain text.
+// A redirect to where the request already is would go on for ever.
 func TestWhatAListenerCannotDoIsRefused(t *testing.T) {
-	c := ListenerConfig{Address: "nowhere", TLS: true, ProxyProtocol: true}
+	c := ListenerConfig{Address: "nowhere", TLS: true, RedirectHTTPS: 443}
 	err := c.Validate()
-	for _, path := range []string{"address: ", "tls: ", "proxy_protocol: "} {
+	for _, path := range []string{"address: ", "redirect_https: "} {
 		if err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%v, want %q in it", err, path)
 		}

@@ -10,6 +10,9 @@ func (w *worker) drain(empty chan<- struct{}) {
 		s.drain()
 		s = next
 	}
+	for g := w.greetings.oldest; g != nil; g = g.next {
+		g.drain()
+	}
 	w.tellIfEmpty()
 }
 
@@ -37,14 +40,14 @@ func (s *session) last() bool {
 
 // tellIfEmpty tells who waits for the drain that no session is left.
 func (w *worker) tellIfEmpty() {
-	if w.drained != nil && w.sessions == nil {
+	if w.drained != nil && w.sessions == nil && w.greetings.count == 0 {
 		w.drained <- struct{}{}
 		w.drained = nil
 	}
 }
 
 func (w *worker) countSessions() int {
-	n := 0
+	n := w.greetings.count
 	for s := w.sessions; s != nil; s = s.next {
 		n++
 	}

@@ -164,9 +164,11 @@ type call interface {
 
 // client is what an exchange knows of the connection it came on.
 type client struct {
-	addr    netip.AddrPort
-	text    []byte // the address without its port
-	trusted bool   // it may say who the client is
+	addr     netip.AddrPort
+	text     []byte   // the address without its port
+	trusted  bool     // it may say who the client is
+	redirect int      // its requests are sent to HTTPS on that port; 0 = they are not
+	tls      *secured // nil for plain text
 }
 
 // reset prepares an exchange for a request that begins now.
@@ -201,6 +203,13 @@ func (x *Exchange) begin(ended bool) {
 		return
 	}
 	x.snapshot = x.worker.server.snapshot.Load()
+	if x.answerBeforeRoutes() {
+		return
+	}
+	if x.client.tls != nil && x.misdirected() {
+		x.fail(fault.New("route", fault.Downstream, fault.Misdirected, nil))
+		return
+	}
 	if err := x.routeRequest(); err != nil {
 		x.fail(err)
 		return
@@ -211,6 +220,7 @@ func (x *Exchange) begin(ended bool) {
 	x.req.Header.StripHopByHop()
 	x.askUpgrade()
 	x.setForwarded()
+	x.tellOfClient()
 	if v := x.route.Chain.Request(x); v.Action == plugin.Respond {
 		x.reply(v.Reply)
 		return

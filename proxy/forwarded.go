@@ -77,9 +77,9 @@ func (x *Exchange) setForwarded() {
 		h.Set("X-Forwarded-For", x.client.text)
 	}
 	if !h.Seen(codec.FieldForwardedProto) {
-		h.AddID(codec.FieldForwardedProto, "X-Forwarded-Proto", schemeHTTP)
+		h.AddID(codec.FieldForwardedProto, "X-Forwarded-Proto", x.client.scheme())
 	} else if !x.client.trusted {
-		h.Set("X-Forwarded-Proto", schemeHTTP)
+		h.Set("X-Forwarded-Proto", x.client.scheme())
 	}
 	if !h.Seen(codec.FieldForwardedHost) {
 		if host := x.req.Host(); len(host) > 0 {
@@ -112,4 +112,12 @@ func (x *Exchange) appendForwardedFor(dst []byte) []byte {
 	return append(dst, x.client.text...)
 }
 
-var schemeHTTP = []byte("http")
+var schemeHTTP, schemeHTTPS = []byte("http"), []byte("https")
+
+// scheme is how the client has reached the gateway.
+func (c *client) scheme() []byte {
+	if c.tls != nil {
+		return schemeHTTPS
+	}
+	return schemeHTTP
+}

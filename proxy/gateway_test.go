@@ -40,6 +40,8 @@ type setup struct {
 	plugins []plugin.Instance
 	logged  bool
 	clock   *clock
+
+	certificates []*Certificate
 }
 
 func withTimeouts(change func(*TimeoutsConfig)) option {
@@ -120,7 +122,11 @@ func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Publish(&Snapshot{Revision: 1, Routes: table, Services: []*upstream.Service{g.registry.Update("s", &s.service, nil)}})
+	snap := &Snapshot{Revision: 1, Routes: table, Services: []*upstream.Service{g.registry.Update("s", &s.service, nil)}}
+	if s.certificates != nil {
+		snap.Certificates = NewCertificates(s.certificates)
+	}
+	server.Publish(snap)
 	if err := server.Listen(); err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (s *Server) Listen() error {
 		s.addrs = append(s.addrs, bound)
 		for n, fd := range fds {
 			w := s.workers[n%len(s.workers)]
-			ln, err := w.loop.Listen(fd, w.accept)
+			ln, err := w.loop.Listen(fd, w.acceptor(&s.config.Listeners[i]))
 			if err != nil {
 				event.CloseSockets(fds[n+1:])
 				return err

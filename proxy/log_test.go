@@ -13,21 +13,23 @@ import (
 
 // logLine is what the tests look at of a line of the access log.
 type logLine struct {
-	Client   string `json:"client"`
-	Method   string `json:"method"`
-	Host     string `json:"host"`
-	Target   string `json:"target"`
-	Protocol string `json:"protocol"`
-	Status   int    `json:"status"`
-	BytesIn  int    `json:"bytes_in"`
-	BytesOut int    `json:"bytes_out"`
-	Route    string `json:"route"`
-	Service  string `json:"service"`
-	Node     string `json:"node"`
-	Retries  int    `json:"retries"`
-	Flag     string `json:"flag"`
-	Code     string `json:"code"`
-	Agent    string `json:"user_agent"`
+	TLS        string `json:"tls"`
+	ClientCert string `json:"client_cert"`
+	Client     string `json:"client"`
+	Method     string `json:"method"`
+	Host       string `json:"host"`
+	Target     string `json:"target"`
+	Protocol   string `json:"protocol"`
+	Status     int    `json:"status"`
+	BytesIn    int    `json:"bytes_in"`
+	BytesOut   int    `json:"bytes_out"`
+	Route      string `json:"route"`
+	Service    string `json:"service"`
+	Node       string `json:"node"`
+	Retries    int    `json:"retries"`
+	Flag       string `json:"flag"`
+	Code       string `json:"code"`
+	Agent      string `json:"user_agent"`
 }
 
 func (g *gateway) openLog(t testing.TB) {

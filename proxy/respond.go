@@ -88,16 +88,7 @@ func (x *Exchange) answer(e *fault.Error) {
 	if x.idLen == 0 {
 		x.SetRequestID(x.worker.newID())
 	}
-	body := x.worker.answerText[:0]
-	body = append(body, `{"error":{"status":`...)
-	body = strconv.AppendInt(body, int64(e.Kind.Status), 10)
-	body = append(body, `,"code":"`...)
-	body = append(body, e.Kind.Code...)
-	body = append(body, `","message":"`...)
-	body = append(body, e.Kind.Text...)
-	body = append(body, `","request_id":"`...)
-	body = appendJSONText(body, x.RequestID())
-	body = append(body, "\"}}\n"...)
+	body := appendErrorBody(x.worker.answerText[:0], e.Kind, x.RequestID())
 	x.worker.answerText = body[:0]
 
 	x.beginOwn(e.Kind.Status, len(body))
@@ -109,6 +100,19 @@ func (x *Exchange) answer(e *fault.Error) {
 		x.resp.Header.Add("Retry-After", retryAfter)
 	}
 	x.sendOwn(body)
+}
+
+// appendErrorBody appends the body of the contract's answer.
+func appendErrorBody(body []byte, kind *fault.Kind, id []byte) []byte {
+	body = append(body, `{"error":{"status":`...)
+	body = strconv.AppendInt(body, int64(kind.Status), 10)
+	body = append(body, `,"code":"`...)
+	body = append(body, kind.Code...)
+	body = append(body, `","message":"`...)
+	body = append(body, kind.Text...)
+	body = append(body, `","request_id":"`...)
+	body = appendJSONText(body, id)
+	return append(body, "\"}}\n"...)
 }
 
 // reply sends the answer of a plugin.
@@ -202,6 +206,12 @@ func (x *Exchange) record() {
 	}
 	if len(r.Method) > 0 { // else there was no request line
 		r.Protocol = x.req.Version.String()
+	}
+	if t := x.client.tls; t != nil {
+		r.TLS = t.version
+		if t.identity != nil {
+			r.ClientCert = t.identity.subject
+		}
 	}
 	if x.route != nil {
 		r.Route = x.route.Stats

@@ -62,6 +62,11 @@ func (w *worker) unlink(s *session) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
+	w.depart()
+}
+
+// depart notes that a client connection is gone.
+func (w *worker) depart() {
 	w.stats.ConnClosed()
 	w.server.leave()
 	w.tellIfEmpty()

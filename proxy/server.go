@@ -41,6 +41,7 @@ type Server struct {
 	workers  []*worker
 	snapshot atomic.Pointer[Snapshot]
 	settings atomic.Pointer[settings]
+	tls      *terminator
 	conns    atomic.Int64 // of clients
 
 	inherited []Socket // from another process; those that no listener wanted are closed
@@ -53,6 +54,7 @@ type Server struct {
 // New makes the workers. Nothing listens yet.
 func New(config Config, stats *observe.Registry, logger *slog.Logger) (*Server, error) {
 	s := &Server{config: config, logger: logger, failed: make(chan error, config.Workers)}
+	s.tls = newTerminator(s)
 	s.Apply(Settings{TrustedProxies: config.TrustedProxies, Limits: config.Limits, Timeouts: config.Timeouts})
 	empty, err := router.Build[*Route](nil)
 	if err != nil {

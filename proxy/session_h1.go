@@ -82,11 +82,8 @@ var (
 	errTruncated   = errors.New("proxy: the client ended the connection within a request")
 )
 
-func newSession(w *worker, c *event.Conn) *session {
-	s := &session{worker: w, conn: c, set: w.server.settings.Load()}
-	s.client.addr = c.Remote()
-	s.client.text = c.Remote().Addr().AppendTo(nil)
-	s.client.trusted = s.set.trusts(c.Remote().Addr())
+func newSession(w *worker, c *event.Conn, from client) *session {
+	s := &session{worker: w, conn: c, client: from, set: w.server.settings.Load()}
 	s.timer.Owner, s.sendTimer.Owner = s, s
 	c.FailOnHangup()
 	w.link(s)
@@ -293,7 +290,7 @@ func (s *session) Drained(*event.Conn) {
 	}
 }
 
-// Opened never happens to an accepted connection.
+// Opened never happens to a session: it begins when its connection is ready.
 func (s *session) Opened(*event.Conn) {}
 
 // Expired is one of the timers: the client has taken too long.

@@ -61,6 +61,10 @@ func newSettings(c *Settings) *settings {
 // trusts reports whether a peer is one of the trusted proxies.
 func (s *settings) trusts(ip netip.Addr) bool { return s.trusting && s.trusted.Contains(ip) }
 
+// mayIntroduce reports whether a peer may say by the PROXY protocol who it speaks for: a trusted proxy or, where none is named, everybody who can
+// reach a listener that wants the header.
+func (s *settings) mayIntroduce(ip netip.Addr) bool { return !s.trusting || s.trusted.Contains(ip) }
+
 // Apply puts settings in force: for new connections at once, for open ones with their next request. A lower limit of connections closes none. Any
 // goroutine may call it.
 func (s *Server) Apply(c Settings) { s.settings.Store(newSettings(&c)) }

@@ -15,6 +15,9 @@ type Snapshot struct {
 	Revision int64                 // of the store, that this snapshot shows
 	Routes   *router.Table[*Route] // never nil
 	Services []*upstream.Service   // by Route.Service; nil where the service has no node and no configuration
+
+	Certificates *Certificates // nil = none
+	Challenges   *Challenges   // nil = none
 }
 
 // Route is what a match leads to.

@@ -21,7 +21,8 @@ type worker struct {
 	random *rand.ChaCha8
 
 	listeners   []listener
-	sessions    *session        // list of all client connections
+	sessions    *session        // list of all client connections that can have requests
+	greetings   greetings       // those that cannot yet
 	draining    bool            // nothing is accepted any more, and the process is to end
 	handingOver bool            // the drain is in no hurry: see Server.HandOver
 	drained     chan<- struct{} // hears that a drain has ended; nil otherwise
@@ -63,8 +64,14 @@ func newWorker(s *Server, index int, stats *observe.Worker) (*worker, error) {
 	return w, nil
 }
 
+// acceptor returns what takes the new client connections of a listener.
+func (w *worker) acceptor(l *ListenerConfig) event.Accept {
+	d := &door{tls: l.TLS, proxied: l.ProxyProtocol, redirect: l.RedirectHTTPS}
+	return func(c *event.Conn, err error) event.Handler { return w.accept(c, err, d) }
+}
+
 // accept takes a new client connection.
-func (w *worker) accept(c *event.Conn, err error) event.Handler {
+func (w *worker) accept(c *event.Conn, err error, d *door) event.Handler {
 	if err != nil {
 		w.stats.AcceptError()
 		return nil
@@ -74,7 +81,10 @@ func (w *worker) accept(c *event.Conn, err error) event.Handler {
 		return nil
 	}
 	w.stats.ConnOpened()
-	return newSession(w, c)
+	if d.tls || d.proxied {
+		return w.greet(c, d)
+	}
+	return newSession(w, c, w.newClient(c.Remote(), d))
 }
 
 // dial begins a call to node.

@@ -78,8 +78,8 @@ func checkHost(name string) error {
 	return nil
 }
 
-// bareHost returns a request's host without its port and one trailing dot.
-func bareHost(host []byte) []byte {
+// BareHost returns a request's host without its port and one trailing dot.
+func BareHost(host []byte) []byte {
 	if len(host) > 0 && host[0] == '[' { // an IPv6 address has colons of its own
 		if end := bytes.IndexByte(host, ']'); end >= 0 {
 			return host[:end+1]

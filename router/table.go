@@ -50,7 +50,7 @@ func (t *Table[T]) Match(q *Query, m *Match[T]) Outcome {
 	if t.hosts == nil {
 		return NoRoute
 	}
-	host := bareHost(q.Host)
+	host := BareHost(q.Host)
 	s := search[T]{query: q}
 	s.visitHosts(t.hosts, host)
 	if s.rule != nil {

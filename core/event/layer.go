@@ -51,8 +51,9 @@ const (
 	layerBound = 256 << 10
 )
 
-// SetLayer puts a layer beneath the handler. The connection must be new: accepted, or dialed in this very call of a handler, with nothing written yet. now says
-// that the layer has bytes to begin with; otherwise the handshake begins with the next event.
+// SetLayer puts a layer beneath the handler. Nothing may have been written yet, and nothing be unread: what was read already is the layer's to know. A connection that
+// was dialed gets its layer at once, before it can be established. now says that the layer has bytes to begin with; otherwise the handshake
+// begins with the next event.
 func (c *Conn) SetLayer(layer Layer, now bool) {
 	c.layer, c.shaking = layer, true
 	if now || c.more {

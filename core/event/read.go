@@ -46,7 +46,9 @@ func (c *Conn) Yield() {
 // read takes what the kernel has, within the bound of a turn.
 func (c *Conn) read() {
 	if c.layer != nil {
-		c.readLayer()
+		if !c.shaking {
+			c.readLayer()
+		}
 		return
 	}
 	for range readsPerTurn {
@@ -81,7 +83,7 @@ func (c *Conn) read() {
 			return
 		}
 		c.settle()
-		if !c.more || c.onReady {
+		if !c.more || c.onReady || c.shaking { // the handler may have set a layer
 			return
 		}
 	}

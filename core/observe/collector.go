@@ -27,7 +27,11 @@ var (
 
 	connectionsDesc = desc("connections", "Open connections, to clients (downstream) and to nodes (upstream).", "side")
 	openedDesc      = desc("connections_total", "Connections that were opened, from clients (downstream) and to nodes (upstream).", "side")
-	tunnelsDesc     = desc("tunnels", "Open tunnels.")
+	handshakesDesc  = desc("tls_handshakes_total",
+		"TLS handshakes with clients by result: done, failed, timeout, gone (the client gave up), refused (too many were under way), no_certificate (for the name that "+
+			"the client asked for), client_certificate (the client's is missing or not trusted) or not_tls. Those that are done also by version and by whether a session was resumed.",
+		"result", "version", "resumed")
+	tunnelsDesc = desc("tunnels", "Open tunnels.")
 
 	droppedDesc  = desc("access_log_dropped_total", "Lines of the access log that were not written, since the file was too slow or refused them.")
 	failuresDesc = desc("access_log_write_errors_total", "Writes to the access log that failed.")
@@ -58,6 +62,8 @@ var plainCounters = [...]struct {
 		func(c *workerCounts) *atomic.Uint64 { return &c.acceptErrors }},
 	{desc("connections_refused_total", "Connections of clients that were closed at once, since there were too many."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.connsRefused }},
+	{desc("proxy_headers_refused_total", "Connections that did not begin with a PROXY header of a peer that may send one, though they had to."),
+		func(c *workerCounts) *atomic.Uint64 { return &c.proxyRefused }},
 	{desc("tunnels_total", "Exchanges that became tunnels."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.tunnelsOpened }},
 	{desc("panics_total", "Panics that a loop survived; each is a bug."),
@@ -67,7 +73,7 @@ var plainCounters = [...]struct {
 // Describe sends every description.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, durationDesc, outcomeDesc, reasonDesc, connectionsDesc, openedDesc, tunnelsDesc, droppedDesc, failuresDesc,
+		requestsDesc, durationDesc, outcomeDesc, reasonDesc, connectionsDesc, openedDesc, handshakesDesc, tunnelsDesc, droppedDesc, failuresDesc,
 		workersDesc, startedDesc, revisionDesc, inErrorDesc, snapshotsDesc, appliedDesc, buildDesc,
 	} {
 		ch <- d
@@ -175,6 +181,13 @@ func (r *Registry) collectWorkers(s sink) {
 	s.gauge(connectionsDesc, float64(downOpened-downClosed), "downstream")
 	s.gauge(connectionsDesc, float64(upOpened-upClosed), "upstream")
 	s.gauge(tunnelsDesc, float64(tunOpened-tunClosed))
+
+	for i := range handshakes {
+		n := sum(func(c *workerCounts) *atomic.Uint64 { return &c.handshakes[i] })
+		if n > 0 {
+			s.counter(handshakesDesc, n, i.labels()...)
+		}
+	}
 
 	flags := make(map[string]uint64)
 	for _, w := range r.workers {

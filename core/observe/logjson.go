@@ -12,6 +12,8 @@ import (
 //	request_id     optional
 //	client         address of the client
 //	client_port    optional
+//	tls            optional: TLSv1.2 or TLSv1.3
+//	client_cert    optional: subject of the client's certificate
 //	method         empty if the request did not come so far; so are host, target and protocol
 //	host
 //	target         path and query as sent
@@ -40,6 +42,8 @@ func appendJSON(dst []byte, rec *Record, clock *stamp) []byte {
 	if rec.ClientPort != 0 {
 		dst = appendJSONInt(dst, `,"client_port":`, int64(rec.ClientPort))
 	}
+	dst = appendJSONField(dst, `,"tls":"`, rec.TLS)
+	dst = appendJSONField(dst, `,"client_cert":"`, rec.ClientCert)
 	dst = append(dst, `,"method":"`...)
 	dst = appendJSONText(dst, rec.Method)
 	dst = append(dst, `","host":"`...)

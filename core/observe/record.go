@@ -23,6 +23,8 @@ type Record struct {
 	// The two sides.
 	ClientIP   netip.Addr
 	ClientPort uint16
+	TLS        string   // "TLSv1.3", a constant; "" = plain text
+	ClientCert []byte   // the subject of the client's certificate; nil = it has shown none
 	Route      *Route   // nil = none matched
 	Service    *Service // nil = none was chosen
 	Node       string   // host:port of the last node tried

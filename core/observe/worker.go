@@ -36,6 +36,8 @@ type workerCounts struct {
 	connsRefused  atomic.Uint64
 	tunnelsOpened atomic.Uint64
 	tunnelsClosed atomic.Uint64
+	proxyRefused  atomic.Uint64
+	handshakes    [handshakes]atomic.Uint64
 }
 
 // Finish counts an exchange that has ended and writes its line to the access log, if there is one. It never blocks. It
@@ -86,6 +88,12 @@ func (w *Worker) Retry() { w.counts.retries.Add(1) }
 
 // Panic counts a panic that the loop survived.
 func (w *Worker) Panic() { w.counts.panics.Add(1) }
+
+// ProxyHeaderRefused counts a connection that did not begin with a PROXY header, though it had to.
+func (w *Worker) ProxyHeaderRefused() { w.counts.proxyRefused.Add(1) }
+
+// Handshake counts the end of a client's TLS handshake.
+func (w *Worker) Handshake(h Handshake) { w.counts.handshakes[h].Add(1) }
 
 // TunnelOpened counts an exchange that became a tunnel (101 or CONNECT).
 func (w *Worker) TunnelOpened() { w.counts.tunnelsOpened.Add(1) }

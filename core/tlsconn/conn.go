@@ -25,10 +25,11 @@ var errAborted = errors.New("tlsconn: the handshake was given up")
 
 // Conn is TLS on one connection. It belongs to the connection's loop.
 type Conn struct {
-	conn *event.Conn
-	tls  *tls.Conn
-	cut  bool   // the socket has ended
-	lead []byte // what was read from the socket before there was a layer; nil when it is used up
+	Owner any // for the callbacks of crypto/tls, which find the Conn by Of; not touched here
+	conn  *event.Conn
+	tls   *tls.Conn
+	cut   bool   // the socket has ended
+	lead  []byte // what was read from the socket before there was a layer; nil when it is used up
 
 	// The handshake; all nil when it is done.
 	next  func() (struct{}, bool) // goes on with it

@@ -47,6 +47,8 @@ var (
 	RequestTimeout     = &Kind{408, "request_timeout", "The request did not come in time.", "DT"}
 	TooLarge           = &Kind{413, "too_large", "The body is larger than this gateway accepts.", "DPE"}
 	URITooLong         = &Kind{414, "uri_too_long", "The request line is longer than this gateway accepts.", "DPE"}
+	Misdirected        = &Kind{421, "misdirected_request", "This connection was made for another host. Repeat the request on a new one.", "DPE"}
+	PlainHTTP          = &Kind{400, "bad_request", "This port speaks HTTPS, and the request is plain HTTP.", "DPE"}
 	Expectation        = &Kind{417, "expectation_failed", "The expectation is not supported.", "DPE"}
 	UpgradeRequired    = &Kind{426, "upgrade_required", "The request needs another protocol.", "DPE"}
 	HeadersTooLarge    = &Kind{431, "headers_too_large", "The header fields are more or larger than this gateway accepts.", "DPE"}
@@ -67,7 +69,7 @@ var (
 // Kinds returns the whole table.
 func Kinds() []*Kind {
 	return []*Kind{
-		BadRequest, NoRoute, MethodNotAllowed, RequestTimeout, TooLarge, URITooLong, Expectation, UpgradeRequired, HeadersTooLarge, RateLimited,
+		BadRequest, NoRoute, MethodNotAllowed, RequestTimeout, TooLarge, URITooLong, Expectation, Misdirected, UpgradeRequired, HeadersTooLarge, RateLimited,
 		InternalError, NotImplemented, VersionUnsupported, UpstreamConnect, UpstreamReset, UpstreamProtocol, NoHealthyNode, Overloaded,
 		UpstreamTimeout, StreamIdle, ClientGone,
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -46,6 +47,66 @@ func TestAFloodOfKeyUpdatesIsBounded(t *testing.T) {
 			t.Error("it ended in order")
 		}
 	})
+}
+
+// A client cannot make the gateway shake hands again, which costs the gateway more than the client: a hello in a session of TLS 1.2 ends it.
+func TestARenegotiationEndsTheConnection(t *testing.T) {
+	h := newHost(t, nil, nil)
+	raw := &recorder{Conn: h.dialRaw()}
+	var log bytes.Buffer
+	config := h.client()
+	config.KeyLogWriter, config.MaxVersion, config.CipherSuites = &log, tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
+	h.over(raw, config)
+	p := h.peer()
+	h.await("the handshake", func() bool { return p.opened })
+	fields := strings.Fields(log.String()) // CLIENT_RANDOM, the random, the master secret
+	random, err := hex.DecodeString(fields[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	master, err := hex.DecodeString(fields[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello := clientHello(t, h.client())[5:] // without the record's header
+	if _, err := raw.Write(seal12(t, master, raw.read[11:43], random, 22, hello)); err != nil {
+		t.Fatal(err)
+	}
+	h.await("the end", func() bool { return p.closed })
+	h.do(func() {
+		if p.err == nil || !strings.Contains(p.err.Error(), "unexpected") {
+			t.Errorf("%v", p.err)
+		}
+	})
+}
+
+// seal12 protects the record behind a client's Finished in TLS 1.2 with AES-128-GCM (RFC 5288 §3); the randoms are those of the two hellos.
+func seal12(t *testing.T, master, server, client []byte, kind byte, message []byte) []byte {
+	t.Helper()
+	seed := append(append([]byte("key expansion"), server...), client...)
+	var keys []byte // two keys of 16 bytes, two of 4 (RFC 5246 §6.3)
+	for a := sum(master, seed); len(keys) < 40; a = sum(master, a) {
+		keys = append(keys, sum(master, append(bytes.Clone(a), seed...))...)
+	}
+	block, err := aes.NewCipher(keys[:16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequence := []byte{0, 0, 0, 0, 0, 0, 0, 1}
+	size := len(message)
+	data := append(bytes.Clone(sequence), kind, 3, 3, byte(size>>8), byte(size))
+	sealed := aead.Seal(sequence, append(bytes.Clone(keys[32:36]), sequence...), message, data)
+	return append([]byte{kind, 3, 3, byte(len(sealed) >> 8), byte(len(sealed))}, sealed...)
+}
+
+func sum(key, data []byte) []byte {
+	m := hmac.New(sha256.New, key)
+	m.Write(data)
+	return m.Sum(nil)
 }
 
 // forger writes records of a client that crypto/tls would not write.

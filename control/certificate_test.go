@@ -1,0 +1,68 @@
+package control
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"sluice/internal/testcert"
+)
+
+// asJSON returns a certificate as it is stored.
+func asJSON(t *testing.T, c Certificate) string {
+	t.Helper()
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Certificates come into force with the snapshot, and a bad version leaves the good one there.
+func TestCertificatesAreInTheSnapshot(t *testing.T) {
+	ca, b := testcert.NewAuthority(t), newBench(t)
+	one, two := ca.Issue("a.test", "b.test"), ca.Issue("*.c.test")
+	b.apply(put("certificates/one", asJSON(t, Certificate{Cert: one.CertPEM, Key: one.KeyPEM})),
+		put("certificates/two", asJSON(t, Certificate{Cert: two.CertPEM, Key: two.KeyPEM, Client: &CertificateClient{CA: ca.PEM, Headers: true}})))
+	b.wantErrors()
+	find := func(name, want string) {
+		t.Helper()
+		got := ""
+		if c := b.now.Certificates.Find(name); c != nil {
+			got = c.ID
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	find("b.test", "one")
+	find("x.c.test", "two")
+	find("y.test", "")
+	if p := b.now.Certificates.Find("x.c.test").Client; p == nil || !p.Require || !p.Headers {
+		t.Errorf("%+v", p)
+	}
+	times := b.times
+	b.apply(put("routes/x", `{"prefix":"/x","service_name":"s"}`))
+	if b.times != times+1 || b.now.Certificates.Find("b.test") == nil {
+		t.Error("a change of something else loses the certificates")
+	}
+	b.apply(put("certificates/one", `{}`))
+	b.wantErrors("certificates/one")
+	find("a.test", "one")
+	b.apply(put("certificates/one", asJSON(t, Certificate{Cert: one.CertPEM, Key: one.KeyPEM, SNIs: []string{"z.test"}})))
+	find("a.test", "")
+	find("z.test", "one")
+	b.apply(del("certificates/one"))
+	find("z.test", "")
+}
+
+func TestWhatIsAskedOfClientsIsChecked(t *testing.T) {
+	ca := testcert.NewAuthority(t)
+	pair := ca.Issue("a.test")
+	err := Check("certificates/x", []byte(asJSON(t, Certificate{Cert: pair.CertPEM, Key: pair.KeyPEM, Client: &CertificateClient{CA: "x", Mode: "requires"}})))
+	for _, want := range []string{`client.mode: "requires" is none of require, optional; did you mean "require"?`, "client.ca: has no certificate"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
+		}
+	}
+}
