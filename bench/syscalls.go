@@ -9,7 +9,7 @@ import (
 )
 
 func aboutSyscalls(o *options) string {
-	return fmt.Sprintf("system calls per request at %d connections, counted by strace for %s", o.connections, o.duration)
+	return fmt.Sprintf("system calls per request over %d connections, counted by strace for %s a row", o.connections, o.duration)
 }
 
 // syscallResult is one rival's system calls under load.
@@ -50,6 +50,19 @@ func (r syscallResult) most() string {
 	return strings.Join(names, ", ")
 }
 
+// syscallJobs are the loads that are traced.
+func syscallJobs(o *options) []variant {
+	fresh := smallJob(o.connections)
+	fresh.fresh = true
+	const body = 16 << 10
+	return []variant{
+		{name: "small", job: smallJob(o.connections)},
+		{name: "new connection", job: fresh},
+		{name: sizeName(body) + " down", job: job{path: bodyPath(body), size: body, connections: o.connections}},
+		{name: sizeName(body) + " up", job: job{path: sinkPath, upload: body, connections: o.connections}},
+	}
+}
+
 // runSyscalls counts every thread of the process. A traced program is several times slower, so more of its connections are
 // ready at each wait than in real life; only calls per event are much the same.
 func runSyscalls(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
@@ -60,21 +73,22 @@ func runSyscalls(ctx context.Context, h *harness, stdout io.Writer) (*record, er
 	rec.addRivals(h.rivals)
 	t := &table{text: true}
 	t.add("", "calls/request", "of them")
-	for _, r := range h.rivals {
-		fmt.Fprintf(h.log, "system calls: %s\n", r.name)
-		res, err := measureSyscalls(ctx, h, r)
-		if err != nil {
-			return rec, fmt.Errorf("%s: %w", r.name, err)
+	for _, v := range syscallJobs(h.opt) {
+		for _, r := range h.rivals {
+			fmt.Fprintf(h.log, "system calls: %s, %s\n", v.name, r.name)
+			res, err := measureSyscalls(ctx, h, r, v.job)
+			if err != nil {
+				return rec, fmt.Errorf("%s: %w", r.name, err)
+			}
+			rec.add(r.name, v.name, res)
+			t.add(v.name+", "+r.name, fmt.Sprintf("%.2f", res.total()), res.most())
 		}
-		rec.add(r.name, "", res)
-		t.add(r.name, fmt.Sprintf("%.2f", res.total()), res.most())
-		rec.table = t
 	}
+	rec.table = t
 	return rec, t.write(stdout)
 }
 
-func measureSyscalls(ctx context.Context, h *harness, r *rival) (*syscallResult, error) {
-	j := smallJob(h.opt.connections)
+func measureSyscalls(ctx context.Context, h *harness, r *rival, j job) (*syscallResult, error) {
 	if err := expectAnswer(ctx, r, j); err != nil {
 		return nil, err
 	}
