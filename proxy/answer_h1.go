@@ -125,13 +125,25 @@ func (s *session) nextRequest() {
 	s.conn.Resume()
 }
 
-// endSide ends our side of the connection once all is sent, and waits for the client to end its own.
+// endSide ends our side of the connection once all is sent, and waits for the client to end its own, unless that is done with it anyway.
 func (s *session) endSide() {
+	done := s.clientIsDone()
 	s.dropRequest()
 	s.phase, s.linger = phaseLinger, lingerBytes
 	s.worker.loop.SetTimer(&s.timer, lingerTime)
+	if done {
+		s.conn.CloseWhenSent()
+		return
+	}
 	s.conn.Shutdown()
 	s.conn.Resume()
+}
+
+// clientIsDone reports whether the client has asked for the end behind this answer and has sent nothing behind the request: there is nothing whose arrival could make
+// the kernel answer with a reset, so that nobody needs to wait for the client's own end.
+func (s *session) clientIsDone() bool {
+	r := s.request
+	return r != nil && r.failed == nil && !r.req.KeepAlive && s.phase == phaseWait && s.conn.Silent()
 }
 
 // drain ends the session as soon as nothing is under way.

@@ -115,3 +115,24 @@ func TestAnIdleServerDrainsAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A client that has asked for the end behind its request sends nothing that a reset could follow: its connection is gone with the answer. One that has sent more is
+// read to its end, or the reset would take the answer with it (RFC 9112 §9.6).
+func TestAConnectionThatTheClientWantsClosedIsClosedAtOnce(t *testing.T) {
+	g := newGateway(t, []string{origin(t, echo)})
+	gone := func() bool { return g.onLoop(func(w *worker) bool { return w.sessions == nil }) }
+	b := g.connect(t)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	b.answer()
+	b.wantEnd()
+	if !gone() {
+		t.Error("the connection waits for the client to end it too")
+	}
+	b = g.connect(t)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /more HTTP/1.1\r\nHost: a\r\n\r\n")
+	b.answer()
+	b.wantEnd()
+	if gone() {
+		t.Error("the connection was closed with bytes unread")
+	}
+}

@@ -111,6 +111,9 @@ func (c *Conn) IsConnected() bool { return !c.connecting && !c.shaking && !c.clo
 // PeerShut reports whether the peer has ended its side or broken the connection, as far as the kernel has told: a last look before reuse.
 func (c *Conn) PeerShut() bool { return c.shut || c.eof || c.broken != nil || c.closed }
 
+// Silent reports whether the peer has sent nothing that was not consumed, as far as the kernel has told: then closing makes no reset.
+func (c *Conn) Silent() bool { return c.r == c.w && !c.more && (c.layer == nil || !c.wet) }
+
 // Close closes the connection at once. What is queued is lost. It may be called again.
 func (c *Conn) Close() {
 	if c.closed {

@@ -43,6 +43,10 @@ func (c *Conn) Write(p []byte) {
 		c.markDirty()
 		return
 	}
+	if len(c.out) > 0 && c.layer == nil && c.queue == nil && !c.full {
+		c.sendBoth(p)
+		return
+	}
 	c.push()
 	c.hand(p)
 }
@@ -54,6 +58,20 @@ func (c *Conn) hand(p []byte) {
 	} else if err := c.layer.Write(p); err != nil && c.broken == nil {
 		c.breakWith(err)
 	}
+}
+
+// sendBoth hands what was gathered and p to the kernel in one call: a head and a body that is too large to be copied behind it. Two calls would be two
+// segments, each with a wake-up of the peer.
+func (c *Conn) sendBoth(p []byte) {
+	out := c.out
+	c.out = nil
+	n := c.sendVector(append(c.loop.iov[:0], vector(out), vector(p)), len(out)+len(p))
+	if n < len(out) {
+		c.enqueue(out[n:])
+		n = len(out)
+	}
+	c.enqueue(p[n-len(out):])
+	c.loop.buffers.put(out)
 }
 
 // transmit hands p to the kernel, or to the queue when that is not empty.
@@ -157,21 +175,41 @@ func (c *Conn) push() {
 // send makes one write call and returns how much the kernel took.
 func (c *Conn) send(p []byte) int {
 	for {
-		n, errno := sysWrite(c.fd, p)
-		switch errno {
-		case 0:
-			c.sent += uint64(n)
-			c.full = n < len(p)
-			return n
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			c.full = true
-			return 0
+		if n, errno := sysWrite(c.fd, p); errno != unix.EINTR {
+			return c.taken(n, errno, len(p))
 		}
-		c.breakWith(fmt.Errorf("event: write: %w", errno))
-		return len(p)
 	}
+}
+
+// sendVector is send for several slices, total bytes together.
+func (c *Conn) sendVector(iov []unix.Iovec, total int) int {
+	for {
+		if n, errno := sysWritev(c.fd, iov); errno != unix.EINTR {
+			return c.taken(n, errno, total)
+		}
+	}
+}
+
+// taken notes what came of a call that was to write so many bytes, and returns how many are settled: all, where the connection is broken.
+func (c *Conn) taken(n int, errno unix.Errno, of int) int {
+	switch errno {
+	case 0:
+		c.sent += uint64(n)
+		c.full = n < of
+		return n
+	case unix.EAGAIN:
+		c.full = true
+		return 0
+	}
+	c.breakWith(fmt.Errorf("event: write: %w", errno))
+	return of
+}
+
+// vector is p as the kernel takes it; p must not be empty.
+func vector(p []byte) unix.Iovec {
+	v := unix.Iovec{Base: &p[0]}
+	v.SetLen(len(p))
+	return v
 }
 
 // breakWith notes that nothing more can be written. The peer may have answered before it closed, so what it sent is read first.
@@ -210,22 +248,10 @@ func (c *Conn) drainQueue() {
 		iov, total := c.loop.iov[:0], 0
 		for _, node := range nodes {
 			if len(node) > 0 {
-				v := unix.Iovec{Base: &node[0]}
-				v.SetLen(len(node))
-				iov, total = append(iov, v), total+len(node)
+				iov, total = append(iov, vector(node)), total+len(node)
 			}
 		}
-		n, errno := sysWritev(c.fd, iov)
-		switch {
-		case errno == unix.EINTR:
-			continue
-		case errno == unix.EAGAIN:
-			c.full = true
-		case errno != 0:
-			c.breakWith(fmt.Errorf("event: write: %w", errno))
-		default:
-			c.sent += uint64(n)
-			c.full = n < total
+		if n := c.sendVector(iov, total); c.queue != nil {
 			c.dropQueued(n)
 		}
 	}

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,4 +228,45 @@ func TestACongestedConnectionThatBreaksIsClosed(t *testing.T) {
 			t.Error("closed without an error")
 		}
 	})
+}
+
+// writeCalls returns how many write calls, of whatever kind, the calling thread has made.
+func writeCalls(t testing.TB) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "syscw: "); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatal("the kernel does not count write calls")
+	return 0
+}
+
+// A head and a body that is too large to be copied behind it: two calls would be two segments.
+func TestAHeadAndALargeBodyAreSentInOneCall(t *testing.T) {
+	r, p := start(t, Options{}), &probe{}
+	peer := r.pair(p)
+	head, body := []byte("head"), pattern(outSize+1)
+	calls := 0
+	r.do(func() {
+		before := writeCalls(t)
+		p.conn.Commit(append(p.conn.Buffer(), head...))
+		p.conn.Write(body)
+		p.conn.Loop().flush()
+		calls = writeCalls(t) - before
+	})
+	if got := hear(t, peer, len(head)+len(body)); !bytes.Equal(got, append(head, body...)) {
+		t.Error("the bytes are not those that were written")
+	}
+	if calls != 1 {
+		t.Errorf("%d calls", calls)
+	}
 }
