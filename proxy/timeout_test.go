@@ -351,7 +351,7 @@ func TestAClientThatDoesNotEndItsSideIsClosed(t *testing.T) {
 	n := newNode(t, answering(ok))
 	g := newGateway(t, []string{n.addr}, withClock())
 	b := g.connect(t)
-	b.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	b.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nand more") // else it would be closed at once
 	b.answer().want(t, 200, "ok")
 	b.wantEnd() // ours: the client's side stays open
 	g.await(t, "our side to have ended", in(phaseLinger))
