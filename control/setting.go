@@ -9,6 +9,7 @@ import (
 	"sluice/internal/problem"
 	"sluice/internal/strict"
 	"sluice/proxy"
+	"sluice/upstream"
 )
 
 // LiveSettings is the live configuration that all gateways share, made of what is stored at settings/<name>. What is not stored is zero, and then a gateway's own
@@ -17,6 +18,7 @@ type LiveSettings struct {
 	LogLevel *slog.Level                 // of the gateway's own log; nil = as it was started
 	Limits   func(*proxy.LimitsConfig)   // puts what is stored over the file's; nil = nothing is
 	Timeouts func(*proxy.TimeoutsConfig) // the same
+	Health   *upstream.HealthConfig      // of services that say nothing themselves; nil = nothing is looked at
 }
 
 // setting is one name below settings/. It is known here because something obeys it: a name without an effect would be a promise that nobody keeps.
@@ -35,6 +37,7 @@ var settings = map[string]setting{
 		s.Timeouts, err = overlay[proxy.TimeoutsConfig](n)
 		return err
 	}},
+	"health": {upstream.HealthConfig{}, readHealth},
 }
 
 // SettingNames returns the names that a setting may have, sorted.
@@ -74,6 +77,19 @@ func readLogLevel(s *LiveSettings, n *strict.Node) error {
 		return problem.Problems{{Path: "level", Text: "is none of debug, info, warn, error"}}
 	}
 	s.LogLevel = &level
+	return nil
+}
+
+func readHealth(s *LiveSettings, n *strict.Node) error {
+	h := new(upstream.HealthConfig)
+	if p := strict.Decode(n, h); len(p) > 0 {
+		return p
+	}
+	h.SetDefaults()
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	s.Health = h
 	return nil
 }
 

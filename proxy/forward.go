@@ -55,7 +55,7 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.tried[x.tries] = node
 	x.tries++
 	x.tryStart = x.worker.loop.Now()
-	x.try.Begin(x.service, node, x.tryStart)
+	x.try.Begin(x.service, x.worker.index, node, x.tryStart)
 	call, err := x.worker.dial(x, node, fresh)
 	if err != nil {
 		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
@@ -102,7 +102,7 @@ func (x *Exchange) callConnected() {
 // callFailed tells that the try under way has come to nothing.
 func (x *Exchange) callFailed(e *fault.Error) {
 	x.stale = x.call != nil && x.call.reused()
-	x.try.Failed(x.worker.loop.Now())
+	x.try.Failed(failure(e), x.worker.loop.Now())
 	x.dropCall()
 	x.awaitNothing()
 	x.service.Stats.Outcome(x.worker.index, outcome(e))
@@ -172,6 +172,14 @@ func firstOf(bounds ...time.Duration) time.Duration {
 		}
 	}
 	return 0
+}
+
+// failure is how a failed try counts for the health of its node.
+func failure(e *fault.Error) upstream.Failure {
+	if e.Retry == fault.Always && e.Op == "connect" {
+		return upstream.FailedConnect
+	}
+	return upstream.FailedBroken
 }
 
 // outcome is how a failed try is counted.

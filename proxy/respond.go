@@ -76,6 +76,8 @@ func (x *Exchange) responseBody(p []byte) {
 // responseEnd tells that the node's answer is whole. trailer may be nil. The call has detached itself.
 func (x *Exchange) responseEnd(trailer *codec.Header) {
 	x.call = nil
+	x.try.Whole()
+	x.try.End()
 	x.service.Stats.Outcome(x.worker.index, x.result)
 	if trailer != nil {
 		x.down.sendTrailer(trailer)

@@ -48,6 +48,8 @@ func (x *Exchange) responseUpgrade() {
 		return
 	}
 	x.dropReplay()
+	x.try.Answered(x.resp.Status, x.worker.loop.Now())
+	x.try.Whole()
 	x.state, x.status = stateTunnel, x.resp.Status
 	x.requestEnded = false // what the client sends from now on has an end of its own
 	x.resp.Header.StripHopByHop()

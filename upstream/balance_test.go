@@ -71,7 +71,7 @@ func TestNoNodeOfThreeGetsMoreThanItsShare(t *testing.T) {
 		for i := range requests {
 			node := s.Pick(i%workers, Want{})
 			var try Try
-			try.Begin(s, node, int64(i))
+			try.Begin(s, i%workers, node, int64(i))
 			try.Answered(200, int64(i))
 			try.End()
 			counts[node]++
@@ -156,7 +156,7 @@ func TestPickAllocatesNothing(t *testing.T) {
 				key += 1 << 50
 				node := s.Pick(0, Want{Key: key, Sticky: key, Now: int64(key)})
 				var try Try
-				try.Begin(s, node, 0)
+				try.Begin(s, 0, node, 0)
 				try.Answered(200, int64(key))
 				try.End()
 				s.Pick(0, Want{Tried: tried, Key: key})

@@ -17,14 +17,14 @@ func (asleep) Post(func()) {}
 // busy makes that many tries at a node that do not end.
 func busy(s *Service, n *Node, tries int) {
 	for range tries {
-		new(Try).Begin(s, n, 0)
+		new(Try).Begin(s, 0, n, 0)
 	}
 }
 
 // slow tells the service that a node has taken that long.
 func slow(s *Service, n *Node, d time.Duration, now int64) {
 	var try Try
-	try.Begin(s, n, now-int64(d))
+	try.Begin(s, 0, n, now-int64(d))
 	try.Answered(200, now)
 	try.End()
 }
@@ -114,9 +114,9 @@ func TestANodeThatFailsFastIsNotTakenForAFastOne(t *testing.T) {
 	slow(s, s.Nodes()[1], 50*time.Millisecond, now)
 	for _, status := range []int{0, 503} {
 		var try Try
-		try.Begin(s, s.Nodes()[0], now)
+		try.Begin(s, 0, s.Nodes()[0], now)
 		if status == 0 {
-			try.Failed(now)
+			try.Failed(FailedBroken, now)
 		} else {
 			try.Answered(status, now)
 		}

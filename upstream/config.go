@@ -45,8 +45,8 @@ type StickyConfig struct {
 	TTL    unit.Duration `json:"ttl,omitempty"`    // how long the client keeps it; 0 (default) = until it is closed
 }
 
-// HealthConfig is how the health of nodes is found out. Either half may be left out; a service without one is never
-// probed and its nodes are never ejected.
+// HealthConfig is how the health of nodes is found out. What a half that is left out does is said by settings/health; without that too, nodes are never
+// probed, or never ejected.
 type HealthConfig struct {
 	Active  *ActiveHealth  `json:"active,omitempty"`
 	Passive *PassiveHealth `json:"passive,omitempty"`
@@ -54,12 +54,18 @@ type HealthConfig struct {
 
 // ActiveHealth probes every node at an interval.
 type ActiveHealth struct {
-	Type      string         `json:"type,omitempty"` // "tcp" (default), "http" or "grpc"
-	Path      string         `json:"path,omitempty"` // http: what is asked for; default "/"
-	Interval  unit.Duration  `json:"interval,omitempty"`
-	Timeout   unit.Duration  `json:"timeout,omitempty"`
-	Healthy   HealthyAfter   `json:"healthy"`
-	Unhealthy UnhealthyAfter `json:"unhealthy"`
+	Type         string         `json:"type,omitempty"`          // "tcp" (default), "http", "grpc", or "none", where settings/health says otherwise
+	Method       string         `json:"method,omitempty"`        // http: default "GET"
+	Path         string         `json:"path,omitempty"`          // http: what is asked for; default "/"
+	Host         string         `json:"host,omitempty"`          // http, grpc: whom is asked; default the node's address
+	Statuses     []int          `json:"statuses,omitempty"`      // http: that are good; default 200 to 399
+	Body         string         `json:"body,omitempty"`          // http: what the first 64 KiB of the answer must hold; default anything
+	Service      string         `json:"service,omitempty"`       // grpc: that is asked about; default the server as a whole
+	Interval     unit.Duration  `json:"interval,omitempty"`      // default 3s
+	EdgeInterval unit.Duration  `json:"edge_interval,omitempty"` // while a node is out or about to go; default a third of interval
+	Timeout      unit.Duration  `json:"timeout,omitempty"`       // default 1s
+	Healthy      HealthyAfter   `json:"healthy"`
+	Unhealthy    UnhealthyAfter `json:"unhealthy"`
 }
 
 // HealthyAfter says when a node that was out comes back.
@@ -67,16 +73,23 @@ type HealthyAfter struct {
 	Successes int `json:"successes,omitempty"` // good probes in a row; default 1
 }
 
-// UnhealthyAfter says when a node is taken out.
+// UnhealthyAfter says when a node is taken out. One that has never been seen healthy is out after its first bad probe.
 type UnhealthyAfter struct {
 	Failures int `json:"failures,omitempty"` // bad probes in a row; default 2
 }
 
-// PassiveHealth ejects a node for what it answers to real requests.
+// PassiveHealth ejects a node for what it answers to real requests: no answer, a broken one, or a status of 500 to 599.
 type PassiveHealth struct {
 	ConsecutiveFailures int           `json:"consecutive_failures,omitempty"` // failed exchanges in a row; default 5
-	Ejection            unit.Duration `json:"ejection,omitempty"`             // how long a node is out; default 30s
+	Ejection            unit.Duration `json:"ejection,omitempty"`             // how long a node is out the first time; each time soon after it is that much longer; default 30s
+	MaxEjection         unit.Duration `json:"max_ejection,omitempty"`         // default ten times ejection
 	MaxEjectedPercent   *int          `json:"max_ejected_percent,omitempty"`  // of a service's nodes that may be out at once; default 50
+
+	// What is looked at once an interval.
+	Interval       unit.Duration `json:"interval,omitempty"`        // default 10s
+	MinRequests    int           `json:"min_requests,omitempty"`    // that a node must have answered in it to be judged; default 20
+	SuccessPercent int           `json:"success_percent,omitempty"` // of a node's exchanges that must succeed; 0 (default) = is not looked at
+	LatencyFactor  int           `json:"latency_factor,omitempty"`  // by which its mean latency may be above the median of all nodes; 0 (default) = is not looked at
 }
 
 // BreakerConfig bounds what a service is given at once. 0 means no bound.

@@ -24,8 +24,18 @@ type Node struct {
 	stop     func()                         // ends resolving; nil for literal addresses
 	load     load
 
+	// Health.
+	health   atomic.Uint32 // 0 = it is in; see health.go
+	failures atomic.Int32  // failed tries in a row
+
 	// Guarded by the service's mu.
-	since time.Time // when it came in; zero = it was there from the beginning
+	since      time.Time // when it came in; zero = it was there from the beginning
+	why        string    // of the latest flip
+	checker    *checker  // nil = it is not probed
+	ejections  int       // in a row, each soon after the one before
+	ejectedFor Failure
+	returned   time.Time // from the latest ejection
+	swept      [3]uint64 // what sinceSweep has returned so far
 }
 
 // load is what a node has to carry, counted by all workers where the service asks for it.
@@ -63,9 +73,6 @@ func (s *NodeSpec) tier() int {
 
 // ID names the node in cookies: a number that tells nothing of its address.
 func (n *Node) ID() uint64 { return n.id }
-
-// out reports whether the node is not to be asked.
-func (n *Node) out() bool { return !n.Resolved() }
 
 // room reports whether that worker may give the node one more exchange.
 func (n *Node) room(*Service, int) bool { return true }

@@ -14,7 +14,8 @@ type pool struct {
 	idle   []*Conn         // owned by the worker's loop
 	stats  *observe.Worker // of the worker
 	closes closes
-	_      [8]byte // two workers' pools never share a cache line
+	seen   seen
+	_      [48]byte // two workers' pools never share a cache line
 }
 
 // Conn is one connection to a node. Its owner is the exchange that acquired it or, while it is idle, its pool. Loop only.

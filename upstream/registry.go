@@ -1,10 +1,13 @@
 package upstream
 
 import (
+	"context"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -15,18 +18,27 @@ import (
 // Poster is a worker's loop as the registry sees it.
 type Poster interface{ Post(f func()) }
 
-// Registry keeps the identity of services and nodes over the snapshots. One goroutine, the one that builds snapshots, owns it.
+// Registry keeps the identity of services and nodes over the snapshots. One goroutine, the one that builds snapshots, owns it; Status may be called by any.
 type Registry struct {
 	workers  []Poster
 	stats    *observe.Registry
+	mu       sync.Mutex // guards services, which the owner alone changes
 	services map[string]*serviceState
 	zone     string        // where the gateway is; "" = not known
 	seed     func() uint64 // of random numbers
+
+	// Health.
+	prober   *prober
+	defaults atomic.Pointer[HealthConfig] // for services that say nothing; nil = none
+	context  context.Context              // ends with Close
+	cancel   context.CancelFunc
 }
 
 // NewRegistry returns an empty registry for those workers, in the order of their numbers. What services do is counted in stats.
 func NewRegistry(workers []Poster, stats *observe.Registry) *Registry {
-	return &Registry{workers: workers, stats: stats, services: map[string]*serviceState{}, seed: rand.Uint64}
+	r := &Registry{workers: workers, stats: stats, services: map[string]*serviceState{}, seed: rand.Uint64, prober: newProber()}
+	r.context, r.cancel = context.WithCancel(context.Background())
+	return r
 }
 
 // Update returns the view of a service with that configuration (nil = all defaults; it must have been validated) and those nodes beside the ones
@@ -35,7 +47,9 @@ func (r *Registry) Update(name string, config *Config, discovered []NodeSpec) *S
 	state := r.services[name]
 	if state == nil {
 		state = r.newState(name)
+		r.mu.Lock()
 		r.services[name] = state
+		r.mu.Unlock()
 	}
 	s := newService(name, config, state)
 	s.Stats = r.stats.Service(name)
@@ -65,7 +79,7 @@ func (s *serviceState) take(view *Service, specs []NodeSpec) {
 		named[spec.Upstream] = true
 		node := s.nodes[spec.Upstream]
 		if node == nil {
-			node = s.registry.newNode(s.name, spec.Upstream)
+			node = s.newNode(spec.Upstream)
 			if !first {
 				node.since = time.Now()
 			}
@@ -79,10 +93,11 @@ func (s *serviceState) take(view *Service, specs []NodeSpec) {
 	}
 	for _, address := range slices.Collect(maps.Keys(s.nodes)) {
 		if !named[address] {
-			s.registry.retire(s.nodes[address])
+			s.retire(s.nodes[address])
 			delete(s.nodes, address)
 		}
 	}
+	s.watchHealth()
 	s.muster()
 }
 
@@ -95,25 +110,29 @@ func (r *Registry) Remove(name string) {
 	state.mu.Lock()
 	state.closed = true
 	for _, node := range state.nodes {
-		r.retire(node)
+		state.retire(node)
 	}
 	state.mu.Unlock()
+	r.mu.Lock()
 	delete(r.services, name)
+	r.mu.Unlock()
 	r.stats.ForgetService(name)
 }
 
 // Close retires every node. Connections in use are closed by their loops.
 func (r *Registry) Close() {
+	r.cancel()
 	for name := range r.services {
 		r.Remove(name)
 	}
+	r.prober.close()
 }
 
-func (r *Registry) newNode(service, address string) *Node {
-	n := &Node{Service: service, Address: address, identity: address, pools: make([]pool, len(r.workers))}
-	n.id = max(1, xxhash.Sum64String(service+"\x00"+n.identity))
+func (s *serviceState) newNode(address string) *Node {
+	n := &Node{Service: s.name, Address: address, identity: address, pools: make([]pool, len(s.local))}
+	n.id = max(1, xxhash.Sum64String(s.name+"\x00"+n.identity))
 	for i := range n.pools {
-		n.pools[i].stats = r.stats.Worker(i)
+		n.pools[i].stats = s.registry.stats.Worker(i)
 	}
 	if addr, err := netip.ParseAddrPort(address); err == nil {
 		n.addr.Store(&addr)
@@ -123,13 +142,19 @@ func (r *Registry) newNode(service, address string) *Node {
 	return n
 }
 
-// retire lets go of a node: no new view has it, and each loop closes what it keeps idle. Exchanges that hold it end as they would.
-func (r *Registry) retire(n *Node) {
+// retire lets go of a node: no new view has it, and each loop closes what it keeps idle. Exchanges that hold it end as they would. The caller holds s.mu.
+func (s *serviceState) retire(n *Node) {
 	n.retired.Store(true)
 	if n.stop != nil {
 		n.stop()
 	}
-	for i, w := range r.workers {
+	if n.checker != nil {
+		n.checker.stop()
+	}
+	if n.health.And(^ejected)&ejected != 0 {
+		s.ejected.Add(-1)
+	}
+	for i, w := range s.registry.workers {
 		w.Post(func() { n.retire(i) })
 	}
 }
@@ -173,6 +198,7 @@ func newService(name string, config *Config, state *serviceState) *Service {
 	}
 	s := &Service{
 		Name:            name,
+		health:          config.Health,
 		state:           state,
 		Attempts:        valueOr(config.Retry.Attempts, DefaultAttempts),
 		ConnectTimeout:  config.Timeout.Connect.Std(),

@@ -58,6 +58,21 @@ func (s *serviceState) muster() {
 		}
 	}
 	s.roster.Store(r)
+	s.tellNodes()
+}
+
+// tellNodes tells how many nodes are in.
+func (s *serviceState) tellNodes() {
+	if active, passive := s.policy(); active == nil && passive == nil {
+		return
+	}
+	in := 0
+	for _, n := range s.view.nodes {
+		if !n.out() {
+			in++
+		}
+	}
+	s.view.Stats.SetNodes(in, len(s.view.nodes)-in)
 }
 
 // choose returns the members that the traffic is for, and which of them are in; in is nil where there is panic. The first tier of which enough are in takes

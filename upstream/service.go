@@ -46,6 +46,8 @@ type Service struct {
 
 	cookies map[*Node][]byte // what StickyCookie says to a client, by node
 
+	health *HealthConfig // what the service says itself; nil = nothing
+
 	nodes []*Node // with a weight
 	pool  poolSettings
 	state *serviceState
@@ -62,12 +64,18 @@ type serviceState struct {
 	floor    floor
 	local    []localState // by worker
 
-	mu      sync.Mutex       // guards what follows; never taken on a loop
-	view    *Service         // the latest
-	members []member         // of that view
-	nodes   map[string]*Node // by identity
-	ring    *ring            // of the latest roster; nil without CHash
-	closed  bool             // the service is gone: nothing is done for it any more
+	// Passive health.
+	passive    atomic.Pointer[PassiveHealth] // the policy; nil = nobody is ejected
+	ejected    atomic.Int32                  // nodes
+	maxEjected atomic.Int32
+
+	mu       sync.Mutex       // guards what follows; never taken on a loop
+	view     *Service         // the latest
+	members  []member         // of that view
+	nodes    map[string]*Node // by identity
+	ring     *ring            // of the latest roster; nil without CHash
+	sweeping bool             // a sweep is due
+	closed   bool             // the service is gone: nothing is done for it any more
 }
 
 // localState is a worker's own part: no other touches it.

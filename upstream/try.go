@@ -6,13 +6,16 @@ import "time"
 type Try struct {
 	service *Service
 	node    *Node
-	start   int64 // loop time
+	worker  int
+	start   int64         // loop time
+	took    time.Duration // to the head of an answer
 	counted bool
+	good    bool // the answer's head has come, and is not an error
 }
 
 // Begin counts a try at n that begins at loop time now. End follows.
-func (t *Try) Begin(s *Service, n *Node, now int64) {
-	*t = Try{service: s, node: n, start: now, counted: s.counted}
+func (t *Try) Begin(s *Service, worker int, n *Node, now int64) {
+	*t = Try{service: s, worker: worker, node: n, start: now, counted: s.counted}
 	if t.counted {
 		n.load.active.Add(1)
 		s.state.active.Add(1)
@@ -22,11 +25,19 @@ func (t *Try) Begin(s *Service, n *Node, now int64) {
 // Answered tells that the head of an answer with that status has come at loop time now.
 func (t *Try) Answered(status int, now int64) {
 	if status >= 500 {
-		t.Failed(now)
+		t.Failed(FailedStatus, now)
 		return
 	}
+	t.good, t.took = true, time.Duration(now-t.start)
 	if t.service.balancer == EWMA {
-		t.node.load.latency.sample(time.Duration(now-t.start), now)
+		t.node.load.latency.sample(t.took, now)
+	}
+}
+
+// Whole tells that the answer is whole.
+func (t *Try) Whole() {
+	if t.good {
+		t.succeeded()
 	}
 }
 
@@ -34,10 +45,11 @@ func (t *Try) Answered(status int, now int64) {
 const failurePenalty = time.Second
 
 // Failed tells that the try has come to nothing at loop time now.
-func (t *Try) Failed(now int64) {
+func (t *Try) Failed(f Failure, now int64) {
 	if t.service.balancer == EWMA {
 		t.node.load.latency.sample(max(failurePenalty, time.Duration(now-t.start)), now)
 	}
+	t.failed(f)
 }
 
 // End tells that the node has nothing more to do with the try. It may be called again.

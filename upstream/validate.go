@@ -17,7 +17,7 @@ var (
 	protocols = []string{"http", "grpc"}
 	balancers = []string{"roundrobin", "least_conn", "ewma", "chash", "random"}
 	hashKeys  = []string{"ip", "header", "cookie", "query", "path"}
-	probes    = []string{"tcp", "http", "grpc"}
+	probes    = []string{"tcp", "http", "grpc", "none"}
 	retryOn   = []string{"connect", "reset", "502", "503", "504"}
 )
 
@@ -36,7 +36,7 @@ func (c *Config) SetDefaults() {
 		c.Nodes[i].SetDefaults()
 	}
 	if c.Health != nil {
-		c.Health.setDefaults()
+		c.Health.SetDefaults()
 	}
 	orPointer(&c.Retry.Attempts, DefaultAttempts)
 	if c.Retry.On == nil {
@@ -52,24 +52,6 @@ func (c *Config) SetDefaults() {
 func (n *NodeConfig) SetDefaults() {
 	orPointer(&n.Weight, DefaultWeight)
 	orPointer(&n.Status, 1)
-}
-
-func (h *HealthConfig) setDefaults() {
-	if a := h.Active; a != nil {
-		or(&a.Type, "tcp")
-		if a.Type == "http" {
-			or(&a.Path, "/")
-		}
-		or(&a.Interval, unit.Duration(3*time.Second))
-		or(&a.Timeout, unit.Duration(time.Second))
-		or(&a.Healthy.Successes, 1)
-		or(&a.Unhealthy.Failures, 2)
-	}
-	if p := h.Passive; p != nil {
-		or(&p.ConsecutiveFailures, 5)
-		or(&p.Ejection, unit.Duration(30*time.Second))
-		orPointer(&p.MaxEjectedPercent, 50)
-	}
 }
 
 // Validate reports everything that is wrong, with paths below the service, after SetDefaults. It does no I/O.
@@ -90,7 +72,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if c.Health != nil {
-		p.Under("health", c.Health.validate())
+		p.Under("health", c.Health.Validate())
 	}
 	within(&p, "breaker.max_requests", c.Breaker.MaxRequests, 0, 1<<30)
 	within(&p, "breaker.max_pending", c.Breaker.MaxPending, 0, 1<<30)
@@ -153,26 +135,6 @@ func (b *BalancerConfig) validate() error {
 	}
 	if !named && b.Key != "" {
 		p.Add("key", "is for hash_on header, cookie or query only")
-	}
-	return p.Err()
-}
-
-func (h *HealthConfig) validate() error {
-	var p problem.Problems
-	if a := h.Active; a != nil {
-		oneOf(&p, "active.type", a.Type, probes)
-		if a.Path != "" && !validPath(a.Path) {
-			p.Add("active.path", "%q is not a path: begin with \"/\", without white space", a.Path)
-		}
-		lasts(&p, "active.interval", a.Interval, 100*time.Millisecond)
-		lasts(&p, "active.timeout", a.Timeout, 10*time.Millisecond)
-		within(&p, "active.healthy.successes", a.Healthy.Successes, 1, 254)
-		within(&p, "active.unhealthy.failures", a.Unhealthy.Failures, 1, 254)
-	}
-	if v := h.Passive; v != nil {
-		within(&p, "passive.consecutive_failures", v.ConsecutiveFailures, 1, 1<<20)
-		lasts(&p, "passive.ejection", v.Ejection, time.Millisecond)
-		within(&p, "passive.max_ejected_percent", *v.MaxEjectedPercent, 0, 100)
 	}
 	return p.Err()
 }
@@ -268,9 +230,12 @@ func within(p *problem.Problems, path string, n, least, most int) {
 	}
 }
 
-// lasts bounds a duration by a day, beyond which nothing in a gateway is waited for.
+// longest is a day, beyond which nothing in a gateway is waited for.
+const longest = 24 * time.Hour
+
+// lasts bounds a duration.
 func lasts(p *problem.Problems, path string, d unit.Duration, least time.Duration) {
-	if d.Std() < least || d.Std() > 24*time.Hour {
+	if d.Std() < least || d.Std() > longest {
 		p.Add(path, "%v is out of range: from %v to 24h", d, least)
 	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"sluice/control"
 	"sluice/core/observe"
+	"sluice/upstream"
 )
 
 // Deps is what a [Server] works with. Store, Token, Status and Stats are needed.
@@ -31,10 +32,11 @@ type Deps struct {
 	Workers int    // event loops that carry traffic
 	Log     *slog.Logger
 
-	Status func() *control.Status // what is in force; any goroutine calls it
-	Source func() SourceStatus    // how the connection to the store stands; nil = not told
-	Ready  func() bool            // a condition of readiness beside the first snapshot, such as not draining; nil = none
-	Stats  *observe.Registry      // what /metrics shows
+	Status func() *control.Status       // what is in force; any goroutine calls it
+	Source func() SourceStatus          // how the connection to the store stands; nil = not told
+	Nodes  func() []upstream.NodeStatus // how the nodes are; any goroutine calls it; nil = not told
+	Ready  func() bool                  // a condition of readiness beside the first snapshot, such as not draining; nil = none
+	Stats  *observe.Registry            // what /metrics shows
 }
 
 // Server serves the admin API. Its methods may be called by any goroutine.

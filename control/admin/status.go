@@ -44,7 +44,20 @@ type Status struct {
 	Routes   int             `json:"routes" doc:"in force"`
 	Services int             `json:"services" doc:"in force: with a configuration, or named by a route"`
 	Nodes    int             `json:"nodes" doc:"registered, whatever their status"`
+	Health   []NodeHealth    `json:"health" nullable:"false" doc:"of the nodes of all services that are in force, by service and node"`
 	Errors   []ResourceError `json:"errors" nullable:"false" doc:"resources whose stored value is not in force, by key"`
+}
+
+// NodeHealth is how one node is.
+type NodeHealth struct {
+	Service     string `json:"service"`
+	Upstream    string `json:"upstream"`
+	Health      string `json:"health" enum:"healthy,unhealthy,ejected,unresolved,unchecked" doc:"unhealthy by its probes; ejected for what it answered; unchecked where nobody looks"`
+	Why         string `json:"why,omitempty" doc:"of the latest change, and of the latest probe where that was bad"`
+	Weight      int    `json:"weight"`
+	Priority    int    `json:"priority,omitempty"`
+	Zone        string `json:"zone,omitempty"`
+	Connections int    `json:"connections" doc:"open, of all workers"`
 }
 
 // StoreStatus is the connection to the store.
@@ -99,10 +112,15 @@ func status(d Deps, started time.Time) *Status {
 	s := &Status{
 		Version: d.Version, Go: runtime.Version(), Started: started.UTC(), Workers: d.Workers, Ready: now.Ready(),
 		StoreRevision: now.Revision, AppliedRevision: now.Published, Snapshots: now.Snapshots, LastApplied: moment(now.Applied),
-		Routes: now.Routes, Services: now.Services, Nodes: now.Nodes, Errors: []ResourceError{},
+		Routes: now.Routes, Services: now.Services, Nodes: now.Nodes, Errors: []ResourceError{}, Health: []NodeHealth{},
 	}
 	for _, e := range now.Errors {
 		s.Errors = append(s.Errors, resourceError(e))
+	}
+	if d.Nodes != nil {
+		for _, n := range d.Nodes() {
+			s.Health = append(s.Health, NodeHealth{n.Service, n.Upstream, n.Health, n.Why, n.Weight, n.Priority, n.Zone, n.Connections})
+		}
 	}
 	if d.Source != nil {
 		source := d.Source()

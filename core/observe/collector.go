@@ -23,6 +23,10 @@ var (
 			"Route \"\" is no route, route \"(other)\" all routes beyond the first 10,000 that were used.", "route", "service", "class")
 	durationDesc = desc("http_request_duration_seconds", "Time from the first byte of the request to the last byte of the answer, by route.", "route")
 	outcomeDesc  = desc("upstream_outcomes_total", "Attempts to send a request to a node, by how they ended.", "service", "outcome")
+	nodesDesc    = desc("upstream_nodes", "Nodes that have a weight, by whether they may be asked (in) or not (out); of services whose health is looked after.", "service", "state")
+	flipsDesc    = desc("upstream_flips_total", "Times that a node went out or came in again.", "service", "to")
+	probesDesc   = desc("upstream_probes_total", "Probes of nodes, by result.", "service", "result")
+	ejectedDesc  = desc("upstream_ejections_total", "Nodes that were taken out for what they answered to requests.", "service")
 	reasonDesc   = desc("responses_by_reason_total", "Exchanges in which something went wrong, by the flag of the access log.", "flag")
 
 	connectionsDesc = desc("connections", "Open connections, to clients (downstream) and to nodes (upstream).", "side")
@@ -74,6 +78,7 @@ var plainCounters = [...]struct {
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		requestsDesc, durationDesc, outcomeDesc, reasonDesc, connectionsDesc, openedDesc, handshakesDesc, tunnelsDesc, droppedDesc, failuresDesc,
+		nodesDesc, flipsDesc, probesDesc, ejectedDesc,
 		workersDesc, startedDesc, revisionDesc, inErrorDesc, snapshotsDesc, appliedDesc, buildDesc,
 	} {
 		ch <- d
@@ -119,7 +124,7 @@ func (r *Registry) inUse() (routes []*Route, services []*Service) {
 		}
 	}
 	for _, svc := range r.services {
-		if svc.stats.first.Load() != nil {
+		if svc.stats.first.Load() != nil || svc.health.used.Load() {
 			services = append(services, svc)
 		}
 	}
@@ -156,6 +161,14 @@ func (svc *Service) collect(s sink) {
 		if n > 0 {
 			s.counter(outcomeDesc, n, svc.name, Outcome(i).String())
 		}
+	}
+	if h := &svc.health; h.used.Load() {
+		for i := range 2 {
+			s.gauge(nodesDesc, float64(h.nodes[i].Load()), svc.name, flipNames[i])
+			s.counter(flipsDesc, h.flips[i].Load(), svc.name, flipNames[i])
+			s.counter(probesDesc, h.probes[i].Load(), svc.name, probeNames[i])
+		}
+		s.counter(ejectedDesc, h.ejections.Load(), svc.name)
 	}
 }
 

@@ -14,7 +14,7 @@
 // The series grow with the routes that have been requested, not with those that exist: a route costs nothing in a scrape before its
 // first request. One used route has at most 6 series of sluice_http_requests_total (one for each class of status that occurred) and 17 of
 // sluice_http_request_duration_seconds (14 bounds, +Inf, sum, count). [MaxRoutes] routes at most have series of their own; those that are first used
-// after that are counted together as route="(other)". A service has at most 6 series. The rest is fixed, about 50 series in all.
+// after that are counted together as route="(other)". A service has at most 6 series, and 7 more where the health of its nodes is looked after. The rest is fixed, about 50 series in all.
 package observe
 
 import (

@@ -25,7 +25,7 @@ const (
 func (g *gateway) startControl(context.Context) error {
 	g.keeper = lastgood.New(g.config.DataDir, g.config.Etcd.Prefix, g.log)
 	g.engine = control.NewEngine(control.Options{
-		Upstream: g.registry, Stats: g.stats, Log: g.log, Configure: g.live.setStored, Keep: g.keeper.Keep, Publish: func(s *proxy.Snapshot) {
+		Upstream: g.registry, Stats: g.stats, Log: g.log, Configure: g.configure, Keep: g.keeper.Keep, Publish: func(s *proxy.Snapshot) {
 			g.server.Publish(s)
 			g.stats.SetRevision(s.Revision)
 		},

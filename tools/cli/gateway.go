@@ -161,6 +161,12 @@ func processors(workers int) int {
 	return workers
 }
 
+// configure puts settings of the store in force. Called by the goroutine that runs the engine, which owns the registry.
+func (g *gateway) configure(s control.LiveSettings) {
+	g.live.setStored(s)
+	g.registry.SetHealthDefaults(s.Health)
+}
+
 // startAdmin opens the admin API.
 func (g *gateway) startAdmin(context.Context) error {
 	token, err := adminToken(g.config)
@@ -174,6 +180,7 @@ func (g *gateway) startAdmin(context.Context) error {
 	g.admin = admin.New(admin.Deps{
 		Store: g.store, Token: token, Version: Version, Workers: len(g.server.Loops()), Log: g.log,
 		Status: g.engine.Status, Source: g.sourceStatus,
+		Nodes: g.registry.Status,
 		Ready: func() bool { return g.listened.Load() && !g.draining.Load() },
 		Stats: g.stats,
 	})

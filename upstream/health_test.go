@@ -1,0 +1,529 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/core/observe"
+	"sluice/internal/unit"
+)
+
+// clinic is a service whose nodes are as well as the test says, in a bubble of time of its own.
+type clinic struct {
+	*Registry
+	t       *testing.T
+	service *Service
+	config  *Config
+	specs   []NodeSpec
+
+	mu    sync.Mutex // guards what follows
+	sick  map[string]bool
+	asked map[string]int
+}
+
+func newClinic(t *testing.T, nodes int, health *HealthConfig) *clinic {
+	c := &clinic{t: t, config: &Config{Health: health}, sick: map[string]bool{}, asked: map[string]int{}}
+	c.Registry = NewRegistry([]Poster{asleep{}, asleep{}}, observe.NewRegistry(2))
+	c.prober.probe = func(_ context.Context, _ *ActiveHealth, at netip.AddrPort) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.asked[at.String()]++
+		if c.sick[at.String()] {
+			return errors.New("sick")
+		}
+		return nil
+	}
+	for i := range nodes {
+		c.specs = append(c.specs, NodeSpec{Upstream: fmt.Sprintf("10.0.%d.%d:80", i/200, i%200+1), Weight: 1})
+	}
+	return c
+}
+
+// open takes the configuration in.
+func (c *clinic) open() {
+	c.config.SetDefaults()
+	c.service = c.Update("s", c.config, c.specs)
+	synctest.Wait()
+}
+
+// ail makes a node sick, or well.
+func (c *clinic) ail(node int, sick bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sick[c.specs[node].Upstream] = sick
+}
+
+func (c *clinic) probes(node int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked[c.specs[node].Upstream]
+}
+
+// pass lets time pass, in which everything that is due happens.
+func (c *clinic) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// want checks which nodes are asked, by both workers.
+func (c *clinic) want(nodes ...int) {
+	c.t.Helper()
+	synctest.Wait()
+	for w := range 2 {
+		got := map[string]bool{}
+		for range 20 * len(c.specs) {
+			if n := c.service.Pick(w, Want{}); n != nil {
+				got[n.Address] = true
+			}
+		}
+		for _, i := range nodes {
+			if !got[c.specs[i].Upstream] {
+				c.t.Errorf("worker %d does not ask node %d", w, i)
+			}
+		}
+		if len(got) != len(nodes) {
+			c.t.Errorf("worker %d asks %v, want %d nodes", w, got, len(nodes))
+		}
+	}
+}
+
+// answer makes tries at a node that end with that status; 0 is a connection that broke.
+func (c *clinic) answer(node, status, times int) {
+	for range times {
+		var try Try
+		try.Begin(c.service, 0, c.service.Nodes()[node], 0)
+		if status == 0 {
+			try.Failed(FailedBroken, int64(time.Millisecond))
+		} else {
+			try.Answered(status, int64(time.Millisecond))
+			try.Whole()
+		}
+		try.End()
+	}
+	synctest.Wait()
+}
+
+func active(failures, successes int) *HealthConfig {
+	return &HealthConfig{Active: &ActiveHealth{Unhealthy: UnhealthyAfter{failures}, Healthy: HealthyAfter{successes}}}
+}
+
+func TestANodeIsOutAfterSoManyBadProbesAndBackAfterSoManyGoodOnes(t *testing.T) {
+	records := silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 3, active(2, 2))
+		defer c.Close()
+		c.open()
+		c.want(0, 1, 2)
+		c.ail(1, true)
+		c.pass(3 * time.Second) // a bad one
+		c.want(0, 1, 2)
+		c.pass(time.Second) // and another, at the edge
+		c.want(0, 2)
+		c.ail(1, false)
+		c.pass(time.Second)
+		c.want(0, 2)
+		c.pass(time.Second)
+		c.want(0, 1, 2)
+	})
+	if *records != 2 {
+		t.Errorf("%d lines were logged, want one for each flip", *records)
+	}
+}
+
+// Recovery takes one interval at most: a node that is out is looked at more often.
+func TestANodeThatRecoversIsBackWithinOneInterval(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, active(1, 1))
+		defer c.Close()
+		c.ail(0, true)
+		c.open()
+		c.want(1)
+		for i := range 20 {
+			c.pass(time.Duration(i) * 170 * time.Millisecond) // at any moment between two probes
+			c.ail(0, false)
+			c.pass(3 * time.Second)
+			c.want(0, 1)
+			c.ail(0, true)
+			c.pass(3 * time.Second)
+			c.want(1)
+		}
+	})
+}
+
+// Discovery may be quicker than the instance it announces.
+func TestANodeThatHasNeverBeenWellIsOutAfterItsFirstProbe(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, active(5, 1))
+		defer c.Close()
+		c.ail(1, true)
+		c.open()
+		c.want(0)
+	})
+}
+
+// One prober for the process: the number of workers makes no difference to how often a node is asked, and the moments are spread.
+func TestANodeIsProbedOnceAnInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, active(2, 1))
+		defer c.Close()
+		c.open()
+		c.pass(30 * time.Second)
+		if n := c.probes(0); n < 10 || n > 13 {
+			t.Errorf("%d probes in ten intervals", n)
+		}
+	})
+}
+
+func TestProbesOfThousandsOfNodesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 3*maxProbes, active(2, 1))
+		defer c.Close()
+		var running, most int
+		c.prober.probe = func(ctx context.Context, _ *ActiveHealth, _ netip.AddrPort) error {
+			c.mu.Lock()
+			running++
+			most = max(most, running)
+			c.mu.Unlock()
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			c.mu.Lock()
+			running--
+			c.mu.Unlock()
+			return nil
+		}
+		c.open()
+		c.pass(10 * time.Second)
+		if most != maxProbes {
+			t.Errorf("%d probes at once, want %d", most, maxProbes)
+		}
+	})
+}
+
+func TestTooFewNodesLeftIsPanicAndAllAreAsked(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 5, active(1, 1))
+		defer c.Close()
+		c.open()
+		for i := range 3 {
+			c.ail(i, true)
+		}
+		c.pass(3 * time.Second)
+		c.want(3, 4)
+		c.ail(3, true) // a fifth is left, less than a quarter
+		c.pass(3 * time.Second)
+		c.want(0, 1, 2, 3, 4)
+	})
+}
+
+func TestABackupStandsByUntilTooFewOfItsBettersAreIn(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 4, active(1, 1))
+		defer c.Close()
+		c.specs[2].Metadata = map[string]string{"priority": "1"}
+		c.specs[3].Metadata = map[string]string{"priority": "2"}
+		c.open()
+		c.want(0, 1)
+		c.ail(0, true)
+		c.pass(3 * time.Second)
+		c.want(1)
+		c.ail(1, true)
+		c.pass(3 * time.Second)
+		c.want(2)
+		c.ail(2, true)
+		c.pass(3 * time.Second)
+		c.want(3)
+		c.ail(3, true)
+		c.pass(3 * time.Second)
+		c.want(0, 1) // nobody is left: those that ought to be there
+		c.ail(1, false)
+		c.pass(3 * time.Second)
+		c.want(1)
+	})
+}
+
+func passive(change func(*PassiveHealth)) *HealthConfig {
+	p := &PassiveHealth{}
+	if change != nil {
+		change(p)
+	}
+	return &HealthConfig{Passive: p}
+}
+
+func TestANodeThatFailsTooOftenInARowIsEjectedForATime(t *testing.T) {
+	records := silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 4, passive(nil))
+		defer c.Close()
+		c.open()
+		c.answer(2, 0, 4)
+		c.answer(2, 200, 1) // in a row, or not at all
+		c.answer(2, 503, 4)
+		c.want(0, 1, 2, 3)
+		c.answer(2, 0, 1)
+		c.want(0, 1, 3)
+		c.pass(29 * time.Second)
+		c.want(0, 1, 3)
+		c.pass(time.Second)
+		c.want(0, 1, 2, 3)
+	})
+	if *records != 2 {
+		t.Errorf("%d lines were logged, want one for each flip", *records)
+	}
+}
+
+func TestEjectionGrowsWhileANodeComesBackBad(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 4, passive(func(p *PassiveHealth) { p.MaxEjection = unit.Duration(80 * time.Second) }))
+		defer c.Close()
+		c.open()
+		for _, d := range []time.Duration{30, 60, 80, 80} {
+			c.answer(0, 500, 5)
+			c.want(1, 2, 3)
+			c.pass(d*time.Second - time.Millisecond)
+			c.want(1, 2, 3)
+			c.pass(time.Millisecond)
+			c.want(0, 1, 2, 3)
+		}
+		c.pass(81 * time.Second) // long enough to be forgiven
+		c.answer(0, 500, 5)
+		c.pass(30 * time.Second)
+		c.want(0, 1, 2, 3)
+	})
+}
+
+func TestNoMoreNodesAreEjectedThanMayBe(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 5, passive(nil))
+		defer c.Close()
+		c.open()
+		for i := range 5 {
+			c.answer(i, 0, 10)
+		}
+		c.want(2, 3, 4) // half of five is two
+		c.pass(30 * time.Second)
+		c.want(0, 1, 2, 3, 4)
+		c.answer(4, 0, 10)
+		c.want(0, 1, 2, 3)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 1, passive(nil))
+		defer c.Close()
+		c.open()
+		c.answer(0, 0, 100)
+		c.want(0) // half of one is none
+	})
+}
+
+// What a node is ejected for may be over before its time is, and a probe that would have seen it says so.
+func TestAGoodProbeEndsAnEjectionThatItDisproves(t *testing.T) {
+	silence(t)
+	for _, c := range []struct {
+		probe   string
+		failure Failure
+		back    bool
+	}{
+		{"tcp", FailedConnect, true}, {"tcp", FailedBroken, false}, {"http", FailedBroken, true}, {"http", FailedStatus, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			health := passive(nil)
+			health.Active = &ActiveHealth{Type: c.probe}
+			k := newClinic(t, 3, health)
+			defer k.Close()
+			k.open()
+			for range 5 {
+				var try Try
+				try.Begin(k.service, 0, k.service.Nodes()[0], 0)
+				try.Failed(c.failure, 0)
+				try.End()
+			}
+			k.want(1, 2)
+			k.pass(3 * time.Second)
+			if c.back {
+				k.want(0, 1, 2)
+			} else {
+				k.want(1, 2)
+			}
+		})
+	}
+}
+
+func TestANodeWithABadSuccessRateIsEjected(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 3, passive(func(p *PassiveHealth) { p.SuccessPercent = 90 }))
+		defer c.Close()
+		c.open()
+		for range 20 {
+			c.answer(0, 200, 9)
+			c.answer(0, 500, 1)
+			c.answer(1, 200, 4)
+			c.answer(1, 500, 1)
+		}
+		c.answer(2, 500, 2) // too few to say anything
+		c.want(0, 1, 2)
+		c.pass(10 * time.Second)
+		c.want(0, 2)
+	})
+}
+
+func TestANodeThatIsMuchSlowerThanTheOthersIsEjected(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 4, passive(func(p *PassiveHealth) { p.LatencyFactor = 3 }))
+		defer c.Close()
+		c.open()
+		for i, took := range []time.Duration{10, 12, 14, 40} {
+			for range 20 {
+				var try Try
+				try.Begin(c.service, 1, c.service.Nodes()[i], 0)
+				try.Answered(200, int64(took*time.Millisecond))
+				try.Whole()
+				try.End()
+			}
+		}
+		c.pass(10 * time.Second)
+		c.want(0, 1, 2)
+	})
+}
+
+// Two failures that are counted at the same moment by two workers are one ejection.
+func TestTwoWorkersEjectANodeOnce(t *testing.T) {
+	records := silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 4, passive(nil))
+		defer c.Close()
+		c.open()
+		var all sync.WaitGroup
+		for w := range 2 {
+			all.Go(func() {
+				for range 100 {
+					var try Try
+					try.Begin(c.service, w, c.service.Nodes()[0], 0)
+					try.Failed(FailedBroken, 0)
+					try.End()
+				}
+			})
+		}
+		all.Wait()
+		synctest.Wait()
+		if n := c.service.state.ejected.Load(); n != 1 {
+			t.Errorf("%d are counted", n)
+		}
+		c.want(1, 2, 3)
+		c.specs = c.specs[1:] // it goes while it is out
+		c.open()
+		if n := c.service.state.ejected.Load(); n != 0 {
+			t.Errorf("%d are counted though it has gone", n)
+		}
+	})
+	if *records != 1 {
+		t.Errorf("%d lines were logged", *records)
+	}
+}
+
+func TestDefaultsHoldForServicesThatSayNothing(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, nil)
+		defer c.Close()
+		c.ail(0, true)
+		c.open()
+		c.pass(time.Minute)
+		if c.probes(0) > 0 {
+			t.Error("a service that says nothing is probed")
+		}
+		defaults := active(1, 1)
+		defaults.SetDefaults()
+		c.SetHealthDefaults(defaults)
+		c.want(1)
+		c.config.Health = &HealthConfig{Active: &ActiveHealth{Type: "none"}}
+		c.open()
+		c.want(0, 1)
+		c.config.Health = nil
+		c.open()
+		c.want(1)
+		c.SetHealthDefaults(nil)
+		c.want(0, 1)
+	})
+}
+
+func TestSlowStartRaisesTheWeightOfANodeThatHasComeIn(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, active(1, 1))
+		defer c.Close()
+		c.config.Balancer.SlowStart = unit.Duration(30 * time.Second)
+		c.open()
+		share := func() float64 {
+			got := 0
+			for range 2000 {
+				if c.service.Pick(0, Want{}).Address == c.specs[1].Upstream {
+					got++
+				}
+			}
+			return float64(got) / 2000
+		}
+		if got := share(); got != 0.5 { // those that were there from the beginning are warm
+			t.Errorf("share %.3f at the start", got)
+		}
+		c.ail(1, true)
+		c.pass(3 * time.Second)
+		c.ail(1, false)
+		c.pass(time.Second)
+		last := 0.0
+		for i := range 10 {
+			now := share()
+			if i == 0 && now > 0.11 || now < last {
+				t.Errorf("share %.3f after %d steps, %.3f before", now, i, last)
+			}
+			last = now
+			c.pass(3 * time.Second)
+		}
+		if got := share(); got != 0.5 {
+			t.Errorf("share %.3f at the end", got)
+		}
+	})
+}
+
+func TestTheStatusTellsHowEachNodeIs(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		health := active(1, 1)
+		health.Passive = &PassiveHealth{}
+		c := newClinic(t, 4, health)
+		defer c.Close()
+		c.ail(1, true)
+		c.open()
+		c.answer(2, 0, 5)
+		var got []string
+		for _, n := range c.Status() {
+			got = append(got, n.Health+" "+n.Why)
+		}
+		want := []string{"healthy ", "unhealthy probe: sick", "ejected ejected for 30s: broke off or did not answer", "healthy "}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		c.config.Health = nil
+		c.open()
+		for _, n := range c.Status() {
+			if n.Health != "unchecked" {
+				t.Errorf("%s is %s", n.Upstream, n.Health)
+			}
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"sluice/codec"
+	"sluice/codec/h1"
+)
+
+// maxProbeBody is how much of an answer is searched for what it must hold: more than any health page says.
+const maxProbeBody = 64 << 10
+
+// probe asks a node once, on a connection of its own, whether it is well. It runs off the loops and returns early when ctx ends.
+func probe(ctx context.Context, policy *ActiveHealth, node netip.AddrPort) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", node.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if policy.Type == "tcp" {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	host := policy.Host
+	if host == "" {
+		host = node.String()
+	}
+	if policy.Type == "grpc" {
+		return probeGRPC(conn, host, policy.Service)
+	}
+	return probeHTTP(conn, host, policy)
+}
+
+// probeHTTP makes one request.
+func probeHTTP(conn io.ReadWriter, host string, policy *ActiveHealth) error {
+	request := policy.Method + " " + policy.Path + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: sluice-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(conn, request); err != nil {
+		return err
+	}
+	a := answer{conn: conn}
+	if err := a.readHead(codec.ParseMethod([]byte(policy.Method))); err != nil {
+		return err
+	}
+	status := a.head.Status
+	good := status >= 200 && status <= 399
+	if len(policy.Statuses) > 0 {
+		good = slices.Contains(policy.Statuses, status)
+	}
+	if !good {
+		return fmt.Errorf("status %d", status)
+	}
+	if policy.Body == "" {
+		return nil
+	}
+	body, err := a.readBody()
+	if bytes.Contains(body, []byte(policy.Body)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the answer does not hold %q", policy.Body)
+}
+
+// answer is an HTTP answer on its way in.
+type answer struct {
+	conn io.Reader
+	buf  []byte
+	head codec.Response
+	eof  bool
+}
+
+var errShortAnswer = errors.New("the connection ended before the answer did")
+
+// more reads once.
+func (a *answer) more() error {
+	if a.eof {
+		return errShortAnswer
+	}
+	a.buf = slices.Grow(a.buf, 4096)
+	n, err := a.conn.Read(a.buf[len(a.buf):cap(a.buf)])
+	a.buf = a.buf[:len(a.buf)+n]
+	if errors.Is(err, io.EOF) {
+		a.eof = true
+		return nil
+	}
+	return err
+}
+
+// readHead reads the head of the final answer.
+func (a *answer) readHead(method codec.Method) error {
+	limits := codec.DefaultLimits()
+	a.head.Reset(nil)
+	for {
+		n, err := h1.ParseResponse(a.buf, &a.head, method, &limits)
+		if err != nil {
+			return err
+		}
+		switch {
+		case n == 0:
+			if err := a.more(); err != nil {
+				return err
+			}
+			continue
+		case !a.head.Informational():
+			a.buf = a.buf[n:]
+			return nil
+		}
+		a.buf = a.buf[n:]
+		a.head.Reset(nil)
+	}
+}
+
+// readBody returns the beginning of the body, up to maxProbeBody, and an error where that is not whole.
+func (a *answer) readBody() (body []byte, err error) {
+	limits := codec.DefaultLimits()
+	var d h1.BodyDecoder
+	d.Reset(a.head.Framing, &limits)
+	for !d.Done() && len(body) < maxProbeBody {
+		data, n, err := d.Next(a.buf)
+		if err != nil {
+			return body, err
+		}
+		body = append(body, data...)
+		a.buf = a.buf[n:]
+		if n > 0 || d.Done() {
+			continue
+		}
+		if a.eof {
+			return body, d.EOF()
+		}
+		if err := a.more(); err != nil {
+			return body, err
+		}
+	}
+	return body[:min(len(body), maxProbeBody)], nil
+}
+
+// said makes what a peer has sent fit for a log line.
+func said(text string) string {
+	if len(text) > 200 {
+		text = text[:200]
+	}
+	return strings.ToValidUTF8(text, "?")
+}
