@@ -9,22 +9,16 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice/control"
+	"sluice/core/observe"
 	"sluice/internal/unit"
 )
 
-// SourceStatus is how the connection to the store stands.
+// SourceStatus is how the connection to the store stands, and why.
 type SourceStatus struct {
-	Connected   bool              // the watch is up, as far as can be known
-	Error       string            // why it is not
-	LastContact time.Time         // when the store last said something; zero = never. With FromDisk: to whoever wrote the file
-	Revision    int64             // everything up to this revision of the store has been handed to the engine
-	Resyncs     map[string]uint64 // full reads, by reason
-
-	// The last good state on disk.
-	FromDisk     bool      // it is what is served: the store has not been read since the start
-	DiskRevision int64     // of the store, that the file shows
-	DiskCurrent  time.Time // when the file was last known to be what the store has; zero = there is none
-	DiskError    string    // why it cannot be read or written
+	observe.StoreState
+	Error       string    // why the watch is not up
+	DiskCurrent time.Time // when the last good state on disk was last known to be what the store has; zero = there is none
+	DiskError   string    // why it could not be read or written
 }
 
 // Status is what GET /v1/status says.
@@ -67,6 +61,7 @@ type StoreStatus struct {
 	LastContact *time.Time        `json:"last_contact,omitempty" doc:"absent = never; while served_from_disk, that of the process which wrote the file"`
 	Staleness   *unit.Duration    `json:"staleness,omitempty" doc:"since the last contact; up to some 10s is usual while connected"`
 	Resyncs     map[string]uint64 `json:"resyncs,omitempty" doc:"full reads, by reason"`
+	Audits      uint64            `json:"audits" doc:"comparisons of what the watch has told with what is stored that found no difference"`
 	FromDisk    bool              `json:"served_from_disk" doc:"the store has not been read since the start: what is in force is the last good state on disk"`
 	Disk        *DiskStatus       `json:"disk,omitempty"`
 }
@@ -132,7 +127,8 @@ func status(d Deps, started time.Time) *Status {
 
 func storeStatus(source SourceStatus) *StoreStatus {
 	s := &StoreStatus{
-		Connected: source.Connected, Error: source.Error, LastContact: moment(source.LastContact), Resyncs: source.Resyncs, FromDisk: source.FromDisk,
+		Connected: source.Connected, Error: source.Error, LastContact: moment(source.LastContact), Resyncs: source.Resyncs, Audits: source.Audits,
+		FromDisk: source.FromDisk,
 	}
 	if !source.DiskCurrent.IsZero() || source.DiskError != "" {
 		s.Disk = &DiskStatus{Revision: source.DiskRevision, Current: moment(source.DiskCurrent), Error: source.DiskError}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"sluice/control"
+	"sluice/core/observe"
 	"sluice/internal/problem"
 	"sluice/internal/unit"
 	"sluice/plugin/builtin"
@@ -19,7 +20,7 @@ func TestStatusTellsWhatIsInForceAndWhatIsNot(t *testing.T) {
 	contact := time.Now().Add(-3 * time.Second)
 	g := newGateway(t, func(d *Deps) {
 		d.Source = func() SourceStatus {
-			return SourceStatus{Connected: true, LastContact: contact, Revision: 44, Resyncs: map[string]uint64{"start": 1}}
+			return SourceStatus{StoreState: observe.StoreState{Connected: true, LastContact: contact, Revision: 44, Resyncs: map[string]uint64{"start": 1}}}
 		}
 	})
 	g.status = &control.Status{

@@ -39,6 +39,7 @@ func enableAuth(t *testing.T, server *Server) {
 // A token lives for a second here. After that the same client writes, and a watch that has to begin anew does, without a
 // restart (what others got wrong: all routes gone, or stale for days).
 func TestAnExpiredTokenStopsNothing(t *testing.T) {
+	t.Parallel()
 	server := startTest(t, t.TempDir(), func(cfg *embed.Config) { cfg.BcryptCost, cfg.AuthTokenTTL = 4, 1 })
 	enableAuth(t, server)
 	wire := newWire(t, server.socket)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,8 +13,6 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"sluice/control"
 )
@@ -38,6 +37,7 @@ type Client struct {
 type connection struct {
 	*clientv3.Client
 	users sync.WaitGroup
+	again chan struct{} // holds one when the library has connected once more after it had lost a connection: it may have met another server
 }
 
 // NewClient returns a client for cfg, which must have passed Validate and name at least one endpoint. It does not connect yet.
@@ -67,11 +67,12 @@ func (c *Client) acquire(ctx context.Context) (*connection, error) {
 		return nil, errors.New("the client is closed")
 	}
 	if c.current == nil {
-		dialled, err := c.dial()
-		if err != nil {
+		conn := &connection{again: make(chan struct{}, 1)}
+		var err error
+		if conn.Client, err = c.dial(&reconnects{told: conn.again}); err != nil {
 			return nil, err
 		}
-		c.current = &connection{Client: dialled}
+		c.current = conn
 	}
 	c.current.users.Add(1)
 	return c.current, nil
@@ -107,7 +108,7 @@ func (c *Client) Close() {
 }
 
 // dial makes a connection. Without a password it returns at once; with one it fetches a token first.
-func (c *Client) dial() (*clientv3.Client, error) {
+func (c *Client) dial(watching *reconnects) (*clientv3.Client, error) {
 	secure, err := c.cfg.tls()
 	if err != nil {
 		return nil, err
@@ -125,7 +126,7 @@ func (c *Client) dial() (*clientv3.Client, error) {
 		MaxCallSendMsgSize:   maxRequest,   // the server has a bound of its own
 		Logger:               zap.NewNop(), // it warns of every retry; Source reports what matters once
 		// gRPC's own waiting time between two connects grows to two minutes: far too long to be without changes after an outage.
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+		DialOptions: []grpc.DialOption{grpc.WithStatsHandler(watching), grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: dialTimeout,
 		})},
@@ -169,16 +170,12 @@ func failure(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("etcd: %s: %w (%w)", what, control.ErrUnavailable, err)
 }
 
-// code returns the gRPC code of an error of the client, in whichever of its two forms it is.
-func code(err error) codes.Code {
-	var known rpctypes.EtcdError
-	if errors.As(err, &known) {
-		return known.Code()
-	}
-	return status.Code(err)
+// says reports whether an error is a known one of etcd. The reason of a canceled watch comes as text, which the client library does not turn into its error.
+func says(err, known error) bool {
+	return errors.Is(err, known) || err != nil && strings.HasSuffix(err.Error(), rpctypes.ErrorDesc(known))
 }
 
 // tokenRefused reports whether a new token, and so a new connection, would help.
 func tokenRefused(err error) bool {
-	return errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision)
+	return says(err, rpctypes.ErrInvalidAuthToken) || says(err, rpctypes.ErrAuthOldRevision)
 }

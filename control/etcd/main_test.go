@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		os.Exit(3)
 	}
+	if dir := os.Getenv(serveIn); dir != "" {
+		serveUntilKilled(dir)
+	}
 	goleak.VerifyTestMain(m)
 }
 

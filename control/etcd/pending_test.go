@@ -10,7 +10,7 @@ import (
 func TestOfSeveralChangesToOneKeyTheLastIsKept(t *testing.T) {
 	var p pending
 	add := func(key, value string, deleted bool) {
-		p.add(control.Change{Entry: control.Entry{Key: key, Value: []byte(value)}, Deleted: deleted})
+		p.add(control.Change{Entry: control.Entry{Key: key, Value: []byte(value)}, Deleted: deleted}, key == "b")
 	}
 	show := func() string {
 		out := ""
@@ -24,6 +24,8 @@ func TestOfSeveralChangesToOneKeyTheLastIsKept(t *testing.T) {
 	add("b", "1", false)
 	add("c", "1", false)
 	add("b", "", true)
+	add("d", "1", false)
+	add("d", "", true) // nobody has heard of it
 	if got, want := show(), "a=2,false b=,true c=1,false "; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

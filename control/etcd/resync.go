@@ -3,7 +3,6 @@ package etcd
 import (
 	"cmp"
 	"context"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -19,13 +18,13 @@ func (s *Source) resync(ctx context.Context, conn *connection, reason string) er
 	if err != nil {
 		return err
 	}
-	first := s.known == nil
+	first := s.known.versions == nil
 	back := header.Revision < s.cursor
 	changes, known := s.difference(kvs, header)
 	if first || back || len(changes) > 0 {
 		s.sink.Apply(control.Batch{Revision: header.Revision, Full: first, Changes: changes})
 	}
-	s.known, s.cursor, s.cluster = known, header.Revision, header.ClusterId
+	s.known, s.cursor, s.cluster, s.auditOwed = known, header.Revision, header.ClusterId, false
 	s.note(func(st *Status) {
 		if st.Resyncs == nil {
 			st.Resyncs = make(map[string]uint64)
@@ -33,36 +32,32 @@ func (s *Source) resync(ctx context.Context, conn *connection, reason string) er
 		st.Resyncs[reason]++
 		st.Revision, st.LastContact, st.Read = s.cursor, time.Now(), true
 	})
-	s.options.Log.Info("etcd: everything was read", "reason", reason, "revision", header.Revision, "resources", len(known), "changes", len(changes))
+	s.options.Log.Info("etcd: everything was read", "reason", reason, "revision", header.Revision, "resources", len(known.versions), "changes", len(changes))
 	return nil
 }
 
 // difference compares what was read with what the sink has. It returns the changes, removals first and each kind in the order of
 // keys, and what the sink will have with them.
-func (s *Source) difference(kvs []*mvccpb.KeyValue, header *etcdserverpb.ResponseHeader) ([]control.Change, map[string]version) {
-	known := make(map[string]version, len(kvs))
+func (s *Source) difference(kvs []*mvccpb.KeyValue, header *etcdserverpb.ResponseHeader) ([]control.Change, ledger) {
+	known := newLedger(s.known.seed, len(kvs))
 	var puts, removals []control.Change
 	for _, kv := range kvs {
-		key, ok := s.relative(kv.Key)
+		key, ok := relative(s.client.cfg.Prefix, kv.Key)
 		if !ok {
 			continue
 		}
 		entry := control.Entry{Key: key, Value: kv.Value, ModRevision: kv.ModRevision}
-		known[key] = s.version(entry)
-		if had, ok := s.known[key]; !ok || had != known[key] {
+		v := known.version(&entry)
+		known.put(key, v)
+		if had, ok := s.known.versions[key]; !ok || had != v {
 			puts = append(puts, control.Change{Entry: entry})
 		}
 	}
-	for key := range s.known {
-		if _, ok := known[key]; !ok {
+	for key := range s.known.versions {
+		if _, ok := known.versions[key]; !ok {
 			removals = append(removals, control.Change{Entry: control.Entry{Key: key, ModRevision: header.Revision}, Deleted: true})
 		}
 	}
 	slices.SortFunc(removals, func(a, b control.Change) int { return cmp.Compare(a.Key, b.Key) })
 	return append(removals, puts...), known
-}
-
-// version returns what a state of a key is recognised by.
-func (s *Source) version(e control.Entry) version {
-	return version{revision: e.ModRevision, sum: maphash.Bytes(s.seed, e.Value)}
 }

@@ -53,33 +53,48 @@ func scan(ctx context.Context, conn *connection, keys span, limit, page int) ([]
 
 func scanOnce(ctx context.Context, conn *connection, keys span, limit, page int) ([]*mvccpb.KeyValue, *etcdserverpb.ResponseHeader, error) {
 	var kvs []*mvccpb.KeyValue
+	var first *etcdserverpb.ResponseHeader
+	err := eachPage(ctx, conn, keys, limit, page, nil, func(header *etcdserverpb.ResponseHeader, read []*mvccpb.KeyValue) {
+		first = header
+		kvs = append(kvs, read...)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return kvs, first, nil
+}
+
+// eachPage is scan for who needs no more than a page at a time. header is the first page's at each call. A compaction ends it.
+func eachPage(ctx context.Context, conn *connection, keys span, limit, page int, more []clientv3.OpOption,
+	visit func(header *etcdserverpb.ResponseHeader, kvs []*mvccpb.KeyValue)) error {
 	var header *etcdserverpb.ResponseHeader
-	for start := keys.start; ; {
+	for start, read := keys.start, 0; ; {
 		want := page
 		if limit > 0 {
-			want = min(want, limit-len(kvs))
+			want = min(want, limit-read)
 		}
-		options := []clientv3.OpOption{clientv3.WithRange(keys.end), clientv3.WithLimit(int64(want)),
-			clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend)}
+		options := append([]clientv3.OpOption{clientv3.WithRange(keys.end), clientv3.WithLimit(int64(want)),
+			clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend)}, more...)
 		if header != nil {
 			options = append(options, clientv3.WithRev(header.Revision))
 		}
 		answer, err := get(ctx, conn, start, options)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		if header == nil {
 			header = answer.Header
 		}
-		kvs = append(kvs, answer.Kvs...)
+		visit(header, answer.Kvs)
+		read += len(answer.Kvs)
+		if !answer.More || limit > 0 && read >= limit {
+			return nil
+		}
 		bytes := 0
 		for _, kv := range answer.Kvs {
 			bytes += len(kv.Key) + len(kv.Value)
 		}
 		page = nextPage(page, bytes)
-		if !answer.More || limit > 0 && len(kvs) >= limit {
-			return kvs, header, nil
-		}
 		start = string(answer.Kvs[len(answer.Kvs)-1].Key) + "\x00"
 	}
 }

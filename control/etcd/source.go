@@ -24,6 +24,8 @@ type Options struct {
 	// ResyncJitter is the most that a repeated full read is put off, by chance, so that the gateways which lost their watch by the
 	// same compaction do not all read everything in the same moment; 0 = not at all, right where there is one gateway.
 	ResyncJitter time.Duration
+	// AuditPeriod is how often, on average, what the watch has told is compared with the keys and revisions that are stored; 10 min.
+	AuditPeriod time.Duration
 	// PageSize is how many keys the first page of a full read has; 512. Later ones grow.
 	PageSize int
 	// Known is what the sink has been given before Run, nil for nothing: then the first full read is compared with it, as later ones are.
@@ -38,6 +40,7 @@ const (
 	ReasonCompacted = "compacted" // the history since the last revision seen is gone
 	ReasonRestored  = "restored"  // etcd is older than what was seen, or another cluster
 	ReasonCanceled  = "canceled"  // the server gave the watch up and said nothing that would be handled better
+	ReasonAudit     = "audit"     // an audit found that what the watch has told is not what is stored
 )
 
 // Status is what a Source knows of its connection.
@@ -48,6 +51,7 @@ type Status struct {
 	Read        bool              // everything has been read once: what the sink has is the store's
 	Error       string            // why there is no watch; "" while there is one
 	Resyncs     map[string]uint64 // full reads by reason
+	Audits      uint64            // that found what the watch has told to be what is stored
 }
 
 // Source feeds a sink with all resources below the prefix and every change of them.
@@ -57,32 +61,26 @@ type Status struct {
 //	start ──> list at R ──> watch from R+1 ──> event: hand on, R = its revision
 //	            ^                │      ^─────> progress notice: R = its revision
 //	            └────────────────┘
-//	     compacted, restored, canceled: list again, hand on only what differs
+//	     compacted, restored, canceled, audit: list again, hand on only what differs
 //
 // R moves by events and progress notices only. A timeout says nothing about what was missed.
 type Source struct {
 	client  *Client
 	options Options
-	seed    maphash.Seed
 
 	// Owned by the goroutine in Run.
 	sink      control.Sink
-	known     map[string]version // what the sink has been given; nil: nothing yet
-	cursor    int64              // the watch has said everything up to here
-	cluster   uint64             // id of the cluster that the cursor belongs to
-	pending   pending            // changes on their way to the sink
-	lastApply time.Time          // when the sink last returned
-	down      bool               // the log has been told that there is no watch
+	known     ledger    // what the sink has been given, with pending
+	cursor    int64     // the watch has said everything up to here
+	cluster   uint64    // id of the cluster that the cursor belongs to
+	pending   pending   // changes on their way to the sink
+	trail     trail     // for the audit that is running
+	auditOwed bool      // the client may have met another server: an audit should look at values, soon
+	lastApply time.Time // when the sink last returned
+	down      bool      // the log has been told that there is no watch
 
 	mu     sync.Mutex // guards status
 	status Status
-}
-
-// version tells two states of a key apart. The revision alone does not when a cluster was restored from a backup: it counts
-// the same numbers once more, for other values.
-type version struct {
-	revision int64
-	sum      uint64
 }
 
 // NewSource returns a source on client.
@@ -90,13 +88,16 @@ func NewSource(client *Client, options Options) *Source {
 	if options.ProgressPeriod == 0 {
 		options.ProgressPeriod = 10 * time.Second
 	}
+	if options.AuditPeriod == 0 {
+		options.AuditPeriod = auditPeriod
+	}
 	if options.PageSize == 0 {
 		options.PageSize = pageSize
 	}
 	if options.Log == nil {
 		options.Log = slog.Default()
 	}
-	s := &Source{client: client, options: options, seed: maphash.MakeSeed()}
+	s := &Source{client: client, options: options, known: ledger{seed: maphash.MakeSeed()}}
 	s.status.Error = "there was no answer yet"
 	s.recall(options.Known)
 	s.options.Known = nil // the values are of no use any more
@@ -108,9 +109,10 @@ func (s *Source) recall(b *control.Batch) {
 	if b == nil {
 		return
 	}
-	s.known, s.cursor = make(map[string]version, len(b.Changes)), b.Revision
+	s.known, s.cursor = newLedger(s.known.seed, len(b.Changes)), b.Revision
 	for i := range b.Changes {
-		s.known[b.Changes[i].Key] = s.version(b.Changes[i].Entry)
+		e := &b.Changes[i].Entry
+		s.known.put(e.Key, s.known.version(e))
 	}
 }
 
@@ -154,6 +156,8 @@ func (s *Source) Run(ctx context.Context, sink control.Sink) error {
 			reason = ReasonRestored
 		case errors.Is(err, errCanceled):
 			reason = ReasonCanceled
+		case errors.Is(err, errDiffers):
+			reason = ReasonAudit
 		}
 		pause(ctx, s.delay(reason, failures))
 	}
@@ -174,6 +178,7 @@ func (s *Source) connect(ctx context.Context, reason *string) error {
 	}
 	if err == nil {
 		err = s.watch(ctx, conn)
+		s.auditOwed = true // the next watch may be another server's
 	}
 	if ctx.Err() == nil && needsConnection(err) {
 		s.client.retire(conn)
@@ -253,8 +258,8 @@ func (s *Source) heard() {
 }
 
 // relative returns a key without the prefix, and whether it is a resource's. Other keys below the prefix belong to somebody else.
-func (s *Source) relative(key []byte) (string, bool) {
-	below := string(key[len(s.client.cfg.Prefix):])
+func relative(prefix string, key []byte) (string, bool) {
+	below := string(key[len(prefix):])
 	_, _, ok := control.SplitKey(below)
 	return below, ok
 }
@@ -262,9 +267,9 @@ func (s *Source) relative(key []byte) (string, bool) {
 // canceled sorts the error of a watch that the server has ended.
 func canceled(err error) error {
 	switch {
-	case errors.Is(err, rpctypes.ErrCompacted):
+	case says(err, rpctypes.ErrCompacted):
 		return errCompacted
-	case tokenRefused(err), code(err) == code(rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrPermissionDenied):
+	case tokenRefused(err), says(err, rpctypes.ErrNoLeader), says(err, rpctypes.ErrPermissionDenied):
 		return err // nothing is wrong with the cursor
 	}
 	return fmt.Errorf("%w: %w", errCanceled, err)

@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -33,16 +32,25 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 	if !impatience.Stop() {
 		return errSilent
 	}
+	nudge := make(chan struct{}, 1)
 	asked := make(chan struct{})
 	asking, stopAsking := context.WithCancel(ctx)
 	go func() {
 		defer close(asked)
-		s.askProgress(asking, conn)
+		s.askProgress(asking, conn, nudge)
 	}()
 	defer func() { // before cancel: asking for progress after the watch has ended would open a stream that nobody closes
 		stopAsking()
 		<-asked
 	}()
+	ask := func() {
+		select {
+		case nudge <- struct{}{}:
+		default: // it is about to be asked
+		}
+	}
+	audits := s.newAudits(ctx, conn, ask)
+	defer audits.stop()
 	watchdog := time.NewTimer(silence)
 	defer watchdog.Stop()
 	for {
@@ -54,22 +62,34 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 			watchdog.Reset(silence) // not before: the time the sink takes is no silence of etcd's
 		case <-watchdog.C:
 			return errSilent
+		case <-conn.again:
+			// The client goes on by itself after a lost connection, and says nothing of it. The answer tells which cluster it has met.
+			ask()
+			audits.owe()
+		case <-audits.due.C:
+			audits.begin()
+		case r := <-audits.read:
+			audits.came(r)
+		}
+		if err := audits.judge(); err != nil {
+			return err
 		}
 	}
 }
 
-// askProgress asks the server, again and again, to say up to which revision the watch has been told everything.
-func (s *Source) askProgress(ctx context.Context, conn *connection) {
+// askProgress asks the server, again and again and whenever it is nudged, to say up to which revision the watch has been told everything.
+func (s *Source) askProgress(ctx context.Context, conn *connection, nudge <-chan struct{}) {
 	ticker := time.NewTicker(s.options.ProgressPeriod)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			// It waits while the client has no connection. When it fails, the watchdog sees to the rest.
-			_ = conn.RequestProgress(ctx)
+		case <-nudge:
 		case <-ctx.Done():
 			return
 		}
+		// It waits while the client has no connection. When it fails, the watchdog sees to the rest.
+		_ = conn.RequestProgress(ctx)
 	}
 }
 
@@ -131,6 +151,7 @@ func (s *Source) absorb(ctx context.Context, conn *connection, response clientv3
 	}
 	if response.IsProgressNotify() {
 		s.cursor = max(s.cursor, response.Header.Revision)
+		s.trail.note(s.cursor, s.known.sums)
 	}
 	s.collect(response.Events, s.cursor)
 	return nil
@@ -138,16 +159,23 @@ func (s *Source) absorb(ctx context.Context, conn *connection, response clientv3
 
 // collect makes pending changes of events that are later than seen: a server may tell some twice after a reconnect.
 func (s *Source) collect(events []*clientv3.Event, seen int64) {
-	for _, event := range events {
+	for i, event := range events {
 		kv := event.Kv
 		if kv.ModRevision <= seen {
 			continue
 		}
-		if key, ok := s.relative(kv.Key); ok {
-			entry := control.Entry{Key: key, Value: kv.Value, ModRevision: kv.ModRevision}
-			s.pending.add(control.Change{Entry: entry, Deleted: event.Type == clientv3.EventTypeDelete})
+		if key, ok := relative(s.client.cfg.Prefix, kv.Key); ok {
+			c := control.Change{Entry: control.Entry{Key: key, Value: kv.Value, ModRevision: kv.ModRevision}, Deleted: event.Type == clientv3.EventTypeDelete}
+			if c.Deleted {
+				s.pending.add(c, s.known.remove(key))
+			} else {
+				s.pending.add(c, s.known.put(key, s.known.version(&c.Entry)))
+			}
 		}
 		s.cursor = max(s.cursor, kv.ModRevision)
+		if i == len(events)-1 || events[i+1].Kv.ModRevision != kv.ModRevision {
+			s.trail.note(s.cursor, s.known.sums)
+		}
 	}
 }
 
@@ -163,29 +191,12 @@ func (s *Source) confirm(ctx context.Context, conn *connection) error {
 	return nil
 }
 
-// apply hands what is pending to the sink, but for what the sink has already, such as the removal of a key that came and went in
-// one burst.
+// apply hands what is pending to the sink.
 func (s *Source) apply() {
-	changes := slices.DeleteFunc(s.pending.take(), s.redundant)
+	changes := s.pending.take()
 	if len(changes) == 0 {
 		return
 	}
-	for _, c := range changes {
-		if c.Deleted {
-			delete(s.known, c.Key)
-		} else {
-			s.known[c.Key] = s.version(c.Entry)
-		}
-	}
 	s.sink.Apply(control.Batch{Revision: s.cursor, Changes: changes})
 	s.lastApply = time.Now()
-}
-
-// redundant reports whether a change changes nothing.
-func (s *Source) redundant(c control.Change) bool {
-	had, ok := s.known[c.Key]
-	if c.Deleted {
-		return !ok
-	}
-	return ok && had == s.version(c.Entry)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // wire is a TCP address that leads to a server's socket and can be cut, stalled and mended.
@@ -12,6 +13,8 @@ type wire struct {
 	listener net.Listener
 	socket   string
 	wg       sync.WaitGroup
+
+	delay atomic.Int64 // nanoseconds that each piece takes
 
 	mu     sync.Mutex // guards the rest
 	broken bool
@@ -78,6 +81,9 @@ func (w *wire) pass(to, from net.Conn) {
 			}
 			if swallow.Load() {
 				continue
+			}
+			if d := w.delay.Load(); d > 0 {
+				<-time.After(time.Duration(d)) // the slowness is what is tested
 			}
 			if _, err := to.Write(buf[:n]); err != nil {
 				return

@@ -86,6 +86,9 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, p := range plainCounters {
 		ch <- p.desc
 	}
+	for _, d := range storeDescs {
+		ch <- d
+	}
 }
 
 // Collect sends the present sums.
@@ -100,6 +103,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.registry.collectWorkers(s)
 	c.registry.collectConfig(s)
+	c.registry.collectStore(s)
 }
 
 // sink sends metrics in fewer words. Its calls panic only where a description and its labels do not fit each other, a bug here.

@@ -56,7 +56,8 @@ type Registry struct {
 	revision  atomic.Int64
 	inError   atomic.Int64
 	snapshots atomic.Uint64
-	applied   atomic.Int64 // unix ms of the last snapshot; 0 = none yet
+	applied   atomic.Int64                      // unix ms of the last snapshot; 0 = none yet
+	store     atomic.Pointer[func() StoreState] // nil = nobody to ask
 }
 
 // NewRegistry returns a Registry for that many workers, at least one.

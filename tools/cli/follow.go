@@ -8,6 +8,7 @@ import (
 	"sluice/control/admin"
 	"sluice/control/etcd"
 	"sluice/control/lastgood"
+	"sluice/core/observe"
 	"sluice/proxy"
 )
 
@@ -35,6 +36,7 @@ func (g *gateway) startControl(context.Context) error {
 		options.ResyncJitter = resyncJitter
 	}
 	g.source = etcd.NewSource(g.client, options)
+	g.stats.SetStore(g.storeState)
 	g.inBackground(g.keeper.Run)
 	g.inBackground(func(ctx context.Context) { _ = g.source.Run(ctx, g.engine) }) // it ends with ctx, and says no more than that
 	g.inBackground(g.confirm)
@@ -98,13 +100,19 @@ func (g *gateway) firstSnapshot(ctx context.Context) error {
 	return nil
 }
 
-// sourceStatus tells the admin API how the connection to the store stands.
-func (g *gateway) sourceStatus() admin.SourceStatus {
+// storeState tells a scrape how the connection to the store stands.
+func (g *gateway) storeState() observe.StoreState {
 	s, disk := g.source.Status(), g.keeper.Status()
-	out := admin.SourceStatus{Connected: s.Connected, Error: s.Error, LastContact: s.LastContact, Revision: s.Revision, Resyncs: s.Resyncs,
-		FromDisk: disk.Loaded && !s.Read, DiskRevision: disk.Revision, DiskCurrent: disk.Current, DiskError: disk.Error}
+	out := observe.StoreState{Connected: s.Connected, LastContact: s.LastContact, Revision: s.Revision, Resyncs: s.Resyncs, Audits: s.Audits,
+		FromDisk: disk.Loaded && !s.Read, DiskRevision: disk.Revision, DiskFailures: disk.Failures}
 	if out.FromDisk {
 		out.LastContact = disk.Current // of the process that wrote it
 	}
 	return out
+}
+
+// sourceStatus tells the admin API the same, and why.
+func (g *gateway) sourceStatus() admin.SourceStatus {
+	disk := g.keeper.Status()
+	return admin.SourceStatus{StoreState: g.storeState(), Error: g.source.Status().Error, DiskCurrent: disk.Current, DiskError: disk.Error}
 }

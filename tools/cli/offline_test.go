@@ -114,6 +114,12 @@ func TestAGatewayStartsWithoutItsStoreAndFollowsItOnceItIsBack(t *testing.T) {
 	if !s.FromDisk || s.Connected || s.Error == "" || s.Staleness == nil || s.Staleness.Std() <= 0 || s.Disk == nil || s.Disk.Revision == 0 {
 		t.Errorf("without the store: %+v", s)
 	}
+	_, scrape := g.call(t, "GET", "/metrics", "")
+	for _, line := range []string{"sluice_config_from_disk 1", "sluice_config_store_connected 0", "sluice_config_staleness_seconds "} {
+		if !strings.Contains(scrape, "\n"+line) {
+			t.Errorf("the scrape does not say %s", line)
+		}
+	}
 	if status, _ := g.call(t, "PUT", "/v1/routes/x", `{"prefix":"/x","service_name":"s"}`); status != 503 {
 		t.Errorf("a write without a store: %d, want 503", status)
 	}
