@@ -28,7 +28,7 @@ func (x *Exchange) lastHop() bool {
 		return true
 	}
 	if n > 0 {
-		h.Set("Max-Forwards", strconv.AppendUint(x.worker.scratch[:0], n-1, 10))
+		h.Set(string(h.Name(i)), strconv.AppendUint(x.worker.scratch[:0], n-1, 10))
 		return false
 	}
 	if x.req.Method == codec.MethodTrace {

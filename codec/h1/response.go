@@ -6,7 +6,7 @@ import "sluice/codec"
 // reqMethod is the method of the request that it answers, on which the framing depends.
 //
 // Fields that frame a body are taken out of the header of a response that cannot have one (1xx, 204); those of an answer to HEAD and of 304 stay
-// as information. KeepAlive is false when the node said so, when its body ends with the connection, and when it framed a body
+// as information, and a 205 has an empty body. KeepAlive is false when the node said so, when its body ends with the connection, and when it framed a body
 // that a response of that status cannot have, since what follows on the connection is then anybody's guess.
 func ParseResponse(buf []byte, resp *codec.Response, reqMethod codec.Method, lim *codec.Limits) (n int, err error) {
 	resp.Rebase(buf)
@@ -152,6 +152,12 @@ func finishResponse(resp *codec.Response, reqMethod codec.Method) {
 		*f = codec.Framing{}
 	case reqMethod == codec.MethodHead || resp.Status == 304:
 		*f = codec.Framing{}
+	case resp.Status == 205:
+		// No content, and it says so (RFC 9110 §15.3.6). Clients do not agree whether to look for one.
+		if f.Kind != codec.BodyLength || f.Length > 0 {
+			resp.KeepAlive = false
+		}
+		*f = codec.Framing{Kind: codec.BodyLength}
 	case p.Flags&(sawLength|sawCoding) == 0:
 		f.Kind = codec.BodyClose
 		resp.KeepAlive = false
