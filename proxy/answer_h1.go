@@ -164,7 +164,7 @@ func (s *session) close() {
 	s.dropRequest()
 	s.worker.loop.DropTimer(&s.timer)
 	s.worker.loop.DropTimer(&s.sendTimer)
-	s.worker.unlink(s)
+	s.worker.leave(&s.seat)
 }
 
 func (s *session) dropRequest() {

@@ -56,12 +56,12 @@ func (g *gateway) runOut(t testing.TB, bound time.Duration, still func(w *worker
 
 // in returns the question whether the only client's session is in a phase.
 func in(p phase) func(w *worker) bool {
-	return func(w *worker) bool { return w.sessions != nil && w.sessions.phase == p }
+	return func(w *worker) bool { return w.sessions != nil && w.first().phase == p }
 }
 
 // waitingFor returns the question whether the only client's exchange waits for something of its node.
 func waitingFor(what wait) func(w *worker) bool {
 	return func(w *worker) bool {
-		return w.sessions != nil && w.sessions.request != nil && w.sessions.request.waiting == what
+		return w.sessions != nil && w.first().request != nil && w.first().request.waiting == what
 	}
 }

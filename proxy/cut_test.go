@@ -157,7 +157,9 @@ func TestAClientThatGoesAwayWithinItsHeadIsLoggedWithoutAny(t *testing.T) {
 	g := newGateway(t, nil, withLog())
 	b := g.connect(t)
 	b.send("GET /gone HTTP/1.1\r\nHost: a\r\n")
-	testnet.Await(t, "the beginning to have been read", func() bool { return g.onLoop(func(w *worker) bool { return w.sessions.phase == phaseHead }) })
+	testnet.Await(t, "the beginning to have been read", func() bool {
+		return g.onLoop(func(w *worker) bool { return w.first().phase == phaseHead })
+	})
 	b.reset()
 	if line := g.logged(t, 1)[0]; line.Flag != "DC" || line.Status != 0 || line.Target != "" || line.Protocol != "" {
 		t.Errorf("logged %+v", line)

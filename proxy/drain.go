@@ -7,7 +7,7 @@ func (w *worker) drain(empty chan<- struct{}) {
 	w.stopAccepting(empty)
 	for s := w.sessions; s != nil; {
 		next := s.next
-		s.drain()
+		s.session.drain()
 		s = next
 	}
 	for g := w.greetings.oldest; g != nil; g = g.next {

@@ -198,3 +198,6 @@ func exchangeRaw(t testing.TB, addr, request string) string {
 	}
 	return string(answer)
 }
+
+// first returns the HTTP/1.1 session that was opened last.
+func (w *worker) first() *session { return w.sessions.session.(*session) }

@@ -133,12 +133,12 @@ func TestAPipelineWhoseAnswersNobodyReadsIsHeld(t *testing.T) {
 		sent <- n
 	}()
 	queued := func() (q int) {
-		g.onLoop(func(w *worker) bool { q = w.sessions.conn.Queued(); return true })
+		g.onLoop(func(w *worker) bool { q = w.first().conn.Queued(); return true })
 		return q
 	}
 	testnet.Await(t, "the queue to fill", func() bool {
 		return g.onLoop(func(w *worker) bool {
-			return w.sessions != nil && w.sessions.conn.IsPaused() && w.sessions.conn.Queued() > 16<<10
+			return w.sessions != nil && w.first().conn.IsPaused() && w.first().conn.Queued() > 16<<10
 		})
 	})
 	for range 100 {

@@ -1,6 +1,6 @@
 package proxy
 
-// Objects that are used again, and the list of sessions.
+// Objects that are used again.
 
 // newRequest returns a request for s, used before if there is one.
 func (w *worker) newRequest(s *session) *request {
@@ -37,37 +37,4 @@ func (w *worker) freeCall(k *h1Call) {
 	if len(w.freeCalls) < freeMax {
 		w.freeCalls = append(w.freeCalls, k)
 	}
-}
-
-// link puts a session on the worker's list.
-func (w *worker) link(s *session) {
-	s.next = w.sessions
-	if s.next != nil {
-		s.next.prev = s
-	}
-	w.sessions = s
-}
-
-// unlink takes a session off the list; it may be called again.
-func (w *worker) unlink(s *session) {
-	if s.prev == nil && w.sessions != s {
-		return
-	}
-	if s.prev != nil {
-		s.prev.next = s.next
-	} else {
-		w.sessions = s.next
-	}
-	if s.next != nil {
-		s.next.prev = s.prev
-	}
-	s.prev, s.next = nil, nil
-	w.depart()
-}
-
-// depart notes that a client connection is gone.
-func (w *worker) depart() {
-	w.stats.ConnClosed()
-	w.server.leave()
-	w.tellIfEmpty()
 }

@@ -38,8 +38,7 @@ type session struct {
 	sendTimer event.Timer
 	sentMark  uint64 // conn.Delivered when the timer was set
 
-	// The worker's list.
-	prev, next *session
+	seat seat
 }
 
 // request is a request under way on a session. It is the worker's again when it is over.
@@ -86,7 +85,7 @@ func newSession(w *worker, c *event.Conn, from client) *session {
 	s := &session{worker: w, conn: c, client: from, set: w.server.settings.Load()}
 	s.timer.Owner, s.sendTimer.Owner = s, s
 	c.FailOnHangup()
-	w.link(s)
+	w.link(&s.seat, s)
 	w.loop.SetTimer(&s.timer, s.set.timeouts.requestHeader)
 	return s
 }

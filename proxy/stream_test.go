@@ -157,7 +157,8 @@ func awaitStill(t *testing.T, what string, n *atomic.Int64) {
 func (g *gateway) wantBounded(t *testing.T) {
 	t.Helper()
 	g.onLoop(func(w *worker) bool {
-		for s := w.sessions; s != nil; s = s.next {
+		for at := w.sessions; at != nil; at = at.next {
+			s := at.session.(*session)
 			if n := s.conn.Queued() + len(s.conn.Unread()); n > 192<<10 {
 				t.Errorf("a session holds %d bytes", n)
 			}

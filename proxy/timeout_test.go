@@ -26,11 +26,11 @@ func TestARequestHeadThatComesTooSlowlyIs408(t *testing.T) {
 	b.send(head[:len(head)-9])
 	for i := range 9 { // one more byte a second is no progress
 		sent := len(head) - 9 + i
-		g.await(t, "the bytes to be read", func(w *worker) bool { return in(phaseHead)(w) && len(w.sessions.conn.Unread()) == sent })
+		g.await(t, "the bytes to be read", func(w *worker) bool { return in(phaseHead)(w) && len(w.first().conn.Unread()) == sent })
 		g.pass(t, time.Second)
 		b.send(head[sent : sent+1])
 	}
-	g.await(t, "the last byte to be read", func(w *worker) bool { return len(w.sessions.conn.Unread()) == len(head) })
+	g.await(t, "the last byte to be read", func(w *worker) bool { return len(w.first().conn.Unread()) == len(head) })
 	g.runOut(t, time.Second, in(phaseHead))
 	b.answer().wantError(t, 408, "request_timeout")
 	b.wantEnd()
@@ -78,7 +78,7 @@ func TestARequestBodyThatStopsIs408(t *testing.T) {
 	b.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
 	for i := range int64(4) {
 		b.send("x")
-		g.await(t, "the byte to be read", func(w *worker) bool { return in(phaseBody)(w) && w.sessions.request.bytesIn == i+1 })
+		g.await(t, "the byte to be read", func(w *worker) bool { return in(phaseBody)(w) && w.first().request.bytesIn == i+1 })
 		if i < 3 {
 			g.pass(t, 59*time.Second)
 		}
@@ -104,7 +104,7 @@ func TestAnIdleConnectionEndsWithoutAWord(t *testing.T) {
 	}
 	b.wantGet("ok")
 	b.send("\r\n") // behind a body some clients send an empty line: no request has begun
-	g.await(t, "the line to be read", func(w *worker) bool { return in(phaseIdle)(w) && len(w.sessions.conn.Unread()) == 2 })
+	g.await(t, "the line to be read", func(w *worker) bool { return in(phaseIdle)(w) && len(w.first().conn.Unread()) == 2 })
 	g.runOut(t, time.Minute, in(phaseIdle))
 	b.wantEnd()
 }
@@ -131,8 +131,11 @@ func TestAClientThatNoLongerReadsIsReset(t *testing.T) {
 	b.send("GET / HTTP/1.0\r\n\r\n") // the end of the body is the end of the connection, so only a reset says that it is not whole
 	for range 4 {                    // as long as it takes something now and then, it is only slow
 		for !g.onLoop(func(w *worker) bool {
-			s := w.sessions
-			if s == nil || !s.sendTimer.Armed() || s.conn.Delivered() == s.sentMark {
+			if w.sessions == nil {
+				return false
+			}
+			s := w.first()
+			if !s.sendTimer.Armed() || s.conn.Delivered() == s.sentMark {
 				return false
 			}
 			g.clock.ns.Add(int64(10*time.Second + grain))
@@ -218,7 +221,7 @@ func TestANodeThatDoesNotAnswerIs504(t *testing.T) {
 	g := newGateway(t, []string{n.addr}, withLog(), withClock())
 	b := g.connect(t)
 	b.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
-	g.await(t, "half of the request", func(w *worker) bool { return in(phaseBody)(w) && w.sessions.request.bytesIn == 1 })
+	g.await(t, "half of the request", func(w *worker) bool { return in(phaseBody)(w) && w.first().request.bytesIn == 1 })
 	g.pass(t, 59*time.Second)
 	b.send("x")
 	g.await(t, "the rest of it", waitingFor(waitHead))
@@ -300,7 +303,7 @@ func TestAResponseBodyThatStopsIsCut(t *testing.T) {
 	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	for i := range int64(4) {
 		more <- "x"
-		g.await(t, "the byte", func(w *worker) bool { return waitingFor(waitBody)(w) && w.sessions.request.bytesOut == i+1 })
+		g.await(t, "the byte", func(w *worker) bool { return waitingFor(waitBody)(w) && w.first().request.bytesOut == i+1 })
 		if i < 3 {
 			g.pass(t, 59*time.Second)
 		}
@@ -333,7 +336,7 @@ func TestASilentTunnelEnds(t *testing.T) {
 		if _, err := r.ReadByte(); err != nil {
 			t.Fatal(err)
 		}
-		g.await(t, "the byte", func(w *worker) bool { return w.sessions.request.bytesOut == i+1 })
+		g.await(t, "the byte", func(w *worker) bool { return w.first().request.bytesOut == i+1 })
 		if i < 2 {
 			g.pass(t, time.Hour-time.Second)
 		}
@@ -371,7 +374,7 @@ func TestABodyThatIsDrainedTooSlowlyClosesTheConnection(t *testing.T) {
 	g.await(t, "the rest of the body to be drained", in(phaseDrain))
 	g.pass(t, lingerTime-grain)
 	b.send("x")
-	g.await(t, "the byte", func(w *worker) bool { return w.sessions.linger == lingerBytes-1 })
+	g.await(t, "the byte", func(w *worker) bool { return w.first().linger == lingerBytes-1 })
 	g.pass(t, 2*grain)
 	b.wantEnd()
 }

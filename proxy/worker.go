@@ -21,7 +21,7 @@ type worker struct {
 	random *rand.ChaCha8
 
 	listeners   []listener
-	sessions    *session        // list of all client connections that can have requests
+	sessions    *seat           // list of all client connections that can have requests
 	greetings   greetings       // those that cannot yet
 	draining    bool            // nothing is accepted any more, and the process is to end
 	handingOver bool            // the drain is in no hurry: see Server.HandOver
