@@ -60,6 +60,7 @@ type Conn struct {
 	congested bool                // Congested has said yes, and Drained is owed
 	finish    finish              // what follows once everything is written
 	broken    error               // a write failed; told later in the turn
+	ending    bool                // what is being written is the last
 
 	// State.
 	connecting    bool

@@ -21,6 +21,12 @@ func sysWrite(fd int, p []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// sysWriteMore is sysWrite for what is to wait for more before it is sent (MSG_MORE): a later write, or the end of our side.
+func sysWriteMore(fd int, p []byte) (int, unix.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_MORE|unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), errno
+}
+
 func sysWritev(fd int, iov []unix.Iovec) (int, unix.Errno) {
 	n, _, errno := syscall.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
 	return int(n), errno

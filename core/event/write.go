@@ -146,7 +146,9 @@ func (c *Conn) markDirty() {
 
 // flush pushes, and carries out what was to follow. It may close the connection, so it is for the end of a step and not for within one.
 func (c *Conn) flush() {
+	c.ending = c.finish != finishNothing && c.queue == nil && c.layer == nil && !c.connecting
 	c.push()
+	c.ending = false
 	if c.finish == finishNothing || c.connecting || c.shaking {
 		return
 	}
@@ -172,10 +174,18 @@ func (c *Conn) push() {
 	}
 }
 
-// send makes one write call and returns how much the kernel took.
+// send makes one write call and returns how much the kernel took. What our end follows is not sent before it, but together with it, as one
+// segment instead of two.
 func (c *Conn) send(p []byte) int {
 	for {
-		if n, errno := sysWrite(c.fd, p); errno != unix.EINTR {
+		var n int
+		var errno unix.Errno
+		if c.ending {
+			n, errno = sysWriteMore(c.fd, p)
+		} else {
+			n, errno = sysWrite(c.fd, p)
+		}
+		if errno != unix.EINTR {
 			return c.taken(n, errno, len(p))
 		}
 	}

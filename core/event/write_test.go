@@ -270,3 +270,32 @@ func TestAHeadAndALargeBodyAreSentInOneCall(t *testing.T) {
 		t.Errorf("%d calls", calls)
 	}
 }
+
+// Each segment is a wake-up of the peer and a walk through both stacks.
+func TestTheLastBytesAndTheEndAreOneSegment(t *testing.T) {
+	r, p := start(t, Options{}), &probe{}
+	peer := r.pair(p)
+	say(t, peer, []byte("question"))
+	r.await("the question", func() bool { return string(p.got) == "question" })
+	var sent uint32
+	segments := func() uint32 {
+		info, err := unix.GetsockoptTCPInfo(p.conn.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Segs_out
+	}
+	r.do(func() {
+		before := segments()
+		p.conn.Write([]byte("answer"))
+		p.conn.Shutdown()
+		p.conn.Loop().flush()
+		sent = segments() - before
+	})
+	if got := hearEnd(t, peer); string(got) != "answer" {
+		t.Errorf("got %q", got)
+	}
+	if sent != 1 {
+		t.Errorf("%d segments", sent)
+	}
+}
