@@ -25,7 +25,12 @@ type browser struct {
 // connect opens a connection to the gateway, which is closed with the test.
 func (g *gateway) connect(t testing.TB) *browser {
 	t.Helper()
-	c, err := net.Dial("tcp", g.addr)
+	return g.connectWith(t, new(net.Dialer))
+}
+
+func (g *gateway) connectWith(t testing.TB, d *net.Dialer) *browser {
+	t.Helper()
+	c, err := d.Dial("tcp", g.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,10 @@ type LimitsConfig struct {
 	Body        unit.Size `json:"body"`         // bytes of a request body; beyond: 413; 0 = no bound
 	Connections int       `json:"connections"`  // downstream connections, all workers together; 0 = no bound
 	Pipeline    int       `json:"pipeline"`     // requests of one connection that are taken in while the first is not answered
+
+	// Of those connections, the ones of one client: an IPv4 address or the /64 of an IPv6 address. 0 = no bound. Trusted proxies are not counted, since their
+	// connections are those of many.
+	ConnectionsPerClient int `json:"connections_per_client"`
 }
 
 // SetDefaults sets every limit to its default. A file is decoded over them, since 0 has a meaning of its own.
@@ -93,6 +97,7 @@ func (c *LimitsConfig) Validate() error {
 	checkCount(&p, "header_count", c.HeaderCount, 1, 4096)
 	checkSize(&p, "body", c.Body, 0, 1<<50)
 	checkCount(&p, "connections", c.Connections, 0, 1<<30)
+	checkCount(&p, "connections_per_client", c.ConnectionsPerClient, 0, 1<<30)
 	checkCount(&p, "pipeline", c.Pipeline, 1, 4096)
 	return p.Err()
 }

@@ -165,10 +165,11 @@ type call interface {
 // client is what an exchange knows of the connection it came on.
 type client struct {
 	addr     netip.AddrPort
-	text     []byte   // the address without its port
-	trusted  bool     // it may say who the client is
-	redirect int      // its requests are sent to HTTPS on that port; 0 = they are not
-	tls      *secured // nil for plain text
+	text     []byte       // the address without its port
+	trusted  bool         // it may say who the client is
+	redirect int          // its requests are sent to HTTPS on that port; 0 = they are not
+	tls      *secured     // nil for plain text
+	counted  *clientCount // nil while its connections are not counted
 }
 
 // reset prepares an exchange for a request that begins now.

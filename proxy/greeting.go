@@ -61,8 +61,8 @@ type door struct {
 // take 80 MiB at most. Beyond it the oldest gives way: a client that means it is done within two round trips, and so is among the youngest.
 const maxGreetings = 2048
 
-func (w *worker) greet(c *event.Conn, d *door) event.Handler {
-	g := &greeting{worker: w, conn: c, door: d, client: w.newClient(c.Remote(), d)}
+func (w *worker) greet(c *event.Conn, d *door, from client) event.Handler {
+	g := &greeting{worker: w, conn: c, door: d, client: from}
 	g.timer.Owner = g
 	w.greetings.add(g)
 	if w.greetings.count > maxGreetings {
@@ -98,6 +98,10 @@ func (g *greeting) Data(c *event.Conn) {
 	c.Consume(n)
 	if h.Source.IsValid() {
 		g.client = g.worker.newClient(h.Source, g.door)
+		if !g.worker.admitClient(&g.client) {
+			g.end()
+			return
+		}
 	}
 	if g.door.tls {
 		lead := bytes.Clone(c.Unread())
@@ -225,7 +229,7 @@ func (g *greeting) end() {
 	g.conn.Close()
 	g.worker.loop.DropTimer(&g.timer)
 	g.worker.greetings.remove(g)
-	g.worker.depart()
+	g.worker.depart(&g.client)
 }
 
 // greetings is a list of greetings, the oldest first.

@@ -102,20 +102,6 @@ func TestABreakersPlaceIsFreedHoweverAnExchangeEnds(t *testing.T) {
 	}
 }
 
-func TestConnectionsOverTheLimitAreClosed(t *testing.T) {
-	n := newNode(t, answering(ok))
-	g := newGateway(t, []string{n.addr}, withWorkers(2), withLimits(func(c *LimitsConfig) { c.Connections = 2 }))
-	first, second := g.connect(t), g.connect(t)
-	first.wantGet("ok")
-	second.wantGet("ok")
-	third := g.connect(t)
-	third.wantEnd()
-	first.wantGet("ok")
-	second.Close()
-	testnet.Await(t, "the place to be free", func() bool { return g.conns.Load() == 1 })
-	g.connect(t).wantGet("ok")
-}
-
 // A client that sends requests and reads no answers is held, before its answers fill the memory: those of the gateway itself, which wait for nobody.
 func TestAPipelineWhoseAnswersNobodyReadsIsHeld(t *testing.T) {
 	g := newGateway(t, nil, withRoute(router.Rule[*Route]{ID: "none", Paths: []string{"/none"}}))

@@ -3,6 +3,7 @@ package proxy
 // seat is a session's place on its worker's list of them.
 type seat struct {
 	session    drainer
+	client     *client
 	prev, next *seat
 }
 
@@ -13,8 +14,8 @@ type drainer interface {
 }
 
 // link puts a session on the worker's list.
-func (w *worker) link(s *seat, session drainer) {
-	s.session = session
+func (w *worker) link(s *seat, session drainer, from *client) {
+	s.session, s.client = session, from
 	s.next = w.sessions
 	if s.next != nil {
 		s.next.prev = s
@@ -44,12 +45,13 @@ func (w *worker) leave(s *seat) {
 	if !w.unlink(s) {
 		return
 	}
-	w.depart()
+	w.depart(s.client)
 }
 
 // depart notes that a client connection is gone.
-func (w *worker) depart() {
+func (w *worker) depart(from *client) {
 	w.stats.ConnClosed()
 	w.server.leave()
+	w.server.clients.leave(from.counted)
 	w.tellIfEmpty()
 }

@@ -42,7 +42,8 @@ type Server struct {
 	snapshot atomic.Pointer[Snapshot]
 	settings atomic.Pointer[settings]
 	tls      *terminator
-	conns    atomic.Int64 // of clients
+	conns    atomic.Int64  // of clients
+	clients  *clientCounts // how many of them are of whom
 
 	inherited []Socket // from another process; those that no listener wanted are closed
 	addrs     []netip.AddrPort
@@ -53,7 +54,7 @@ type Server struct {
 
 // New makes the workers. Nothing listens yet.
 func New(config Config, stats *observe.Registry, logger *slog.Logger) (*Server, error) {
-	s := &Server{config: config, logger: logger, failed: make(chan error, config.Workers)}
+	s := &Server{config: config, logger: logger, clients: newClientCounts(), failed: make(chan error, config.Workers)}
 	s.tls = newTerminator(s)
 	s.Apply(Settings{TrustedProxies: config.TrustedProxies, Limits: config.Limits, Timeouts: config.Timeouts})
 	empty, err := router.Build[*Route](nil)
@@ -163,15 +164,3 @@ func (s *Server) Close() {
 	s.running.Wait()
 	s.closeInherited()
 }
-
-// admit counts a new client connection and reports false where there are too many. All are counted, since a bound may be set while they are open.
-func (s *Server) admit() bool {
-	bound := s.settings.Load().limits.conns
-	if n := s.conns.Add(1); bound > 0 && n > bound {
-		s.leave()
-		return false
-	}
-	return true
-}
-
-func (s *Server) leave() { s.conns.Add(-1) }

@@ -85,7 +85,7 @@ func newSession(w *worker, c *event.Conn, from client) *session {
 	s := &session{worker: w, conn: c, client: from, set: w.server.settings.Load()}
 	s.timer.Owner, s.sendTimer.Owner = s, s
 	c.FailOnHangup()
-	w.link(&s.seat, s)
+	w.link(&s.seat, s, &s.client)
 	w.loop.SetTimer(&s.timer, s.set.timeouts.requestHeader)
 	return s
 }

@@ -30,6 +30,8 @@ type limits struct {
 	body     int64
 	pipeline int
 	conns    int64
+
+	connsPerClient int64
 }
 
 type timeouts struct {
@@ -44,6 +46,7 @@ func newSettings(c *Settings) *settings {
 		limits: limits{
 			heads: c.Limits.Heads(), body: int64(c.Limits.Body),
 			pipeline: c.Limits.Pipeline, conns: int64(c.Limits.Connections),
+			connsPerClient: int64(c.Limits.ConnectionsPerClient),
 		},
 		timeouts: timeouts{
 			requestHeader: t.RequestHeader.Std(), requestBody: t.RequestBody.Std(), keepAlive: t.KeepAlive.Std(), send: t.Send.Std(),
@@ -67,4 +70,12 @@ func (s *settings) mayIntroduce(ip netip.Addr) bool { return !s.trusting || s.tr
 
 // Apply puts settings in force: for new connections at once, for open ones with their next request. A lower limit of connections closes none. Any
 // goroutine may call it.
-func (s *Server) Apply(c Settings) { s.settings.Store(newSettings(&c)) }
+func (s *Server) Apply(c Settings) {
+	now := newSettings(&c)
+	before := s.settings.Swap(now)
+	if before != nil && before.limits.connsPerClient == 0 && now.limits.connsPerClient > 0 {
+		for _, w := range s.workers {
+			w.loop.Post(w.countClients)
+		}
+	}
+}

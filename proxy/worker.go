@@ -76,15 +76,15 @@ func (w *worker) accept(c *event.Conn, err error, d *door) event.Handler {
 		w.stats.AcceptError()
 		return nil
 	}
-	if !w.server.admit() {
-		w.stats.ConnRefused()
+	from := w.newClient(c.Remote(), d)
+	if !w.admit(&from, d) {
 		return nil
 	}
 	w.stats.ConnOpened()
 	if d.tls || d.proxied {
-		return w.greet(c, d)
+		return w.greet(c, d, from)
 	}
-	return newSession(w, c, w.newClient(c.Remote(), d))
+	return newSession(w, c, from)
 }
 
 // dial begins a call to node.

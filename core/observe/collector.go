@@ -35,6 +35,7 @@ var (
 		"TLS handshakes with clients by result: done, failed, timeout, gone (the client gave up), refused (too many were under way), no_certificate (for the name that "+
 			"the client asked for), client_certificate (the client's is missing or not trusted) or not_tls. Those that are done also by version and by whether a session was resumed.",
 		"result", "version", "resumed")
+	refusedDesc = desc("connections_refused_total", "Connections of clients that were closed at once, by the setting that asked for it.", "limit")
 	tunnelsDesc = desc("tunnels", "Open tunnels.")
 
 	droppedDesc  = desc("access_log_dropped_total", "Lines of the access log that were not written, since the file was too slow or refused them.")
@@ -64,8 +65,6 @@ var plainCounters = [...]struct {
 		func(c *workerCounts) *atomic.Uint64 { return &c.retries }},
 	{desc("accept_errors_total", "Accepts that failed, such as for want of descriptors."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.acceptErrors }},
-	{desc("connections_refused_total", "Connections of clients that were closed at once, since there were too many."),
-		func(c *workerCounts) *atomic.Uint64 { return &c.connsRefused }},
 	{desc("proxy_headers_refused_total", "Connections that did not begin with a PROXY header of a peer that may send one, though they had to."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.proxyRefused }},
 	{desc("tunnels_total", "Exchanges that became tunnels."),
@@ -77,7 +76,7 @@ var plainCounters = [...]struct {
 // Describe sends every description.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, durationDesc, outcomeDesc, reasonDesc, connectionsDesc, openedDesc, handshakesDesc, tunnelsDesc, droppedDesc, failuresDesc,
+		requestsDesc, durationDesc, outcomeDesc, reasonDesc, connectionsDesc, openedDesc, refusedDesc, handshakesDesc, tunnelsDesc, droppedDesc, failuresDesc,
 		nodesDesc, flipsDesc, probesDesc, ejectedDesc,
 		workersDesc, startedDesc, revisionDesc, inErrorDesc, snapshotsDesc, appliedDesc, buildDesc,
 	} {
@@ -204,6 +203,9 @@ func (r *Registry) collectWorkers(s sink) {
 		if n > 0 {
 			s.counter(handshakesDesc, n, i.labels()...)
 		}
+	}
+	for why := range Refusal(refusals) {
+		s.counter(refusedDesc, sum(func(c *workerCounts) *atomic.Uint64 { return &c.connsRefused[why] }), why.String())
 	}
 
 	flags := make(map[string]uint64)

@@ -75,25 +75,26 @@ func TestEveryEventHasItsOwnCounter(t *testing.T) {
 	r := NewRegistry(1)
 	w := r.Worker(0)
 	for n, event := range []func(){
-		w.UpstreamReused, w.Retry, w.AcceptError, w.Panic, w.ConnRefused, w.ConnOpened, w.ConnClosed,
-		w.UpstreamOpened, w.UpstreamClosed, w.TunnelOpened, w.TunnelClosed,
+		w.UpstreamReused, w.Retry, w.AcceptError, w.Panic, func() { w.ConnRefused(RefusedConnections) }, w.ConnOpened, w.ConnClosed,
+		w.UpstreamOpened, w.UpstreamClosed, w.TunnelOpened, w.TunnelClosed, func() { w.ConnRefused(RefusedPerClient) },
 	} {
 		for range 100 - n {
 			event()
 		}
 	}
 	wantValues(t, r, map[string]float64{
-		"sluice_upstream_connections_reused_total":  100,
-		"sluice_retries_total":                      99,
-		"sluice_accept_errors_total":                98,
-		"sluice_panics_total":                       97,
-		"sluice_connections_refused_total":          96,
-		"sluice_connections_total{side=downstream}": 95,
-		"sluice_connections{side=downstream}":       1,
-		"sluice_connections_total{side=upstream}":   93,
-		"sluice_connections{side=upstream}":         1,
-		"sluice_tunnels_total":                      91,
-		"sluice_tunnels":                            1,
+		"sluice_upstream_connections_reused_total":                       100,
+		"sluice_retries_total":                                           99,
+		"sluice_accept_errors_total":                                     98,
+		"sluice_panics_total":                                            97,
+		"sluice_connections_refused_total{limit=connections}":            96,
+		"sluice_connections_refused_total{limit=connections_per_client}": 89,
+		"sluice_connections_total{side=downstream}":                      95,
+		"sluice_connections{side=downstream}":                            1,
+		"sluice_connections_total{side=upstream}":                        93,
+		"sluice_connections{side=upstream}":                              1,
+		"sluice_tunnels_total":                                           91,
+		"sluice_tunnels":                                                 1,
 	})
 }
 

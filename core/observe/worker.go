@@ -33,7 +33,7 @@ type workerCounts struct {
 	retries       atomic.Uint64
 	acceptErrors  atomic.Uint64
 	panics        atomic.Uint64
-	connsRefused  atomic.Uint64
+	connsRefused  [refusals]atomic.Uint64
 	tunnelsOpened atomic.Uint64
 	tunnelsClosed atomic.Uint64
 	proxyRefused  atomic.Uint64
@@ -68,8 +68,8 @@ func (w *Worker) ConnOpened() { w.counts.connOpened.Add(1) }
 // ConnClosed counts the end of a connection that ConnOpened counted.
 func (w *Worker) ConnClosed() { w.counts.connClosed.Add(1) }
 
-// ConnRefused counts a connection that was accepted and closed at once, since there were too many.
-func (w *Worker) ConnRefused() { w.counts.connsRefused.Add(1) }
+// ConnRefused counts a connection that was accepted and closed at once.
+func (w *Worker) ConnRefused(why Refusal) { w.counts.connsRefused[why].Add(1) }
 
 // AcceptError counts an accept that failed, such as for want of descriptors.
 func (w *Worker) AcceptError() { w.counts.acceptErrors.Add(1) }
@@ -100,3 +100,18 @@ func (w *Worker) TunnelOpened() { w.counts.tunnelsOpened.Add(1) }
 
 // TunnelClosed counts the end of a tunnel that TunnelOpened counted.
 func (w *Worker) TunnelClosed() { w.counts.tunnelsClosed.Add(1) }
+
+// Refusal is why a client's connection was closed at once.
+type Refusal uint8
+
+// The refusals.
+const (
+	RefusedConnections Refusal = iota // limits.connections
+	RefusedPerClient                  // limits.connections_per_client
+
+	refusals = iota
+)
+
+func (r Refusal) String() string {
+	return [...]string{"connections", "connections_per_client"}[r]
+}
