@@ -129,7 +129,7 @@ func (s *session) nextRequest() {
 func (s *session) endSide() {
 	done := s.clientIsDone()
 	s.dropRequest()
-	s.phase, s.linger = phaseLinger, lingerBytes
+	s.phase, s.parting = phaseLinger, s.worker.loop.Now()+int64(lingerMost)
 	s.worker.loop.SetTimer(&s.timer, lingerTime)
 	if done {
 		s.conn.CloseWhenSent()

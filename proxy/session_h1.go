@@ -32,7 +32,8 @@ type session struct {
 	reuse   bool // another request may follow the one under way
 	served  bool // a request head has come
 	timer   event.Timer
-	linger  int // bytes that drain and linger still put up with
+	linger  int   // bytes that drain still puts up with
+	parting int64 // loop time up to which linger does
 
 	// A slow reader.
 	sendTimer event.Timer
@@ -64,11 +65,12 @@ const (
 	phaseClosed
 )
 
-// What a client may still send once its answer is complete, and how long it may take. 256 KiB are two round trips of a fast connection; a client that
-// sends more is better told by a closed connection.
+// What a client may still send once it has its answer. Up to 256 KiB, two round trips of a fast connection, are read for the connection's sake, so that the next request can
+// be found. Where the connection ends with the answer, the rest is read for the answer's sake: until the client has been silent for 5 s, and for 30 s at most, as nginx does.
 const (
 	lingerBytes = 256 << 10
 	lingerTime  = 5 * time.Second
+	lingerMost  = 30 * time.Second
 )
 
 // greetTime is how long a drain waits for the first request of a connection. The client may have sent it before it could know.
@@ -223,11 +225,13 @@ func (s *session) drainBody() bool {
 
 // discard throws away what comes after our side has ended.
 func (s *session) discard() {
-	n := len(s.conn.Unread())
-	s.conn.Consume(n)
-	if s.linger -= n; s.linger < 0 {
+	s.conn.Consume(len(s.conn.Unread()))
+	left := time.Duration(s.parting - s.worker.loop.Now())
+	if left <= 0 && s.conn.Queued() == 0 {
 		s.close()
+		return
 	}
+	s.worker.loop.SetTimer(&s.timer, min(lingerTime, max(left, 0)))
 }
 
 // reject refuses what the client has sent: nothing behind it can be trusted to be a request.

@@ -364,6 +364,27 @@ func TestAClientThatDoesNotEndItsSideIsClosed(t *testing.T) {
 	}
 }
 
+// Nor does one that never stops sending.
+func TestAClientThatGoesOnSendingBehindItsAnswerIsClosed(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr}, withClock())
+	b := g.connect(t)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nand more")
+	b.answer().want(t, 200, "ok")
+	g.await(t, "our side to have ended", in(phaseLinger))
+	for passed := time.Duration(0); passed < lingerMost-lingerTime; passed += lingerTime - grain {
+		g.pass(t, lingerTime-grain)
+		b.send("x")
+		for range 2 { // what the kernel has by now is read in the turn that follows
+			if g.onLoop(func(w *worker) bool { return w.sessions == nil }) {
+				t.Fatalf("the connection was closed after %v", passed)
+			}
+		}
+	}
+	g.pass(t, lingerTime)
+	testnet.Await(t, "the connection to be closed", func() bool { return g.onLoop(func(w *worker) bool { return w.sessions == nil }) })
+}
+
 // A body that nobody wants any more must not take for ever.
 func TestABodyThatIsDrainedTooSlowlyClosesTheConnection(t *testing.T) {
 	n := earlyNode(t)
