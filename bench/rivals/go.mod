@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/caddyserver/caddy/v2 v2.11.9
 	github.com/cloudwego/netpoll v0.7.2
+	github.com/julienschmidt/httprouter v1.3.0
 	github.com/valyala/fasthttp v1.78.0
 )
 

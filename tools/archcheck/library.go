@@ -50,6 +50,7 @@ var libraries = []library{
 	// Measuring.
 	{"gonum.org/v1/plot", []string{"bench"}, true, "it draws the plots of reports"},
 	{"github.com/caddyserver/caddy", []string{"bench/rivals/*"}, true, "a rival"},
+	{"github.com/julienschmidt/httprouter", []string{"bench/rivals/*"}, true, "a rival"},
 	{"github.com/valyala/fasthttp", []string{"bench/rivals/*"}, true, "a rival"},
 
 	// Tests.
