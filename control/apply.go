@@ -81,6 +81,7 @@ func NewEngine(o Options) *Engine {
 		services:  newServices(o.Upstream),
 		others:    newOthers(),
 	}
+	e.services.certificates = e.others.certificates
 	e.published.Store(new(Status))
 	return e
 }
@@ -275,7 +276,12 @@ func (w *work) store(kind Kind, c *Change, id string) problem.Problems {
 		}
 		e.services.register(c.Key, c.ModRevision, n)
 	default:
-		return asProblems(e.others.put(kind, id, c.Value))
+		if err := e.others.put(kind, id, c.Value); err != nil {
+			return asProblems(err)
+		}
+		if kind == Certificates {
+			e.services.touchCertificate(id)
+		}
 	}
 	return nil
 }
@@ -294,6 +300,9 @@ func (w *work) remove(kind Kind, key, id string) {
 		e.services.unregister(key)
 	default:
 		e.others.remove(kind, id)
+		if kind == Certificates {
+			e.services.touchCertificate(id)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ const Redacted = "redacted"
 // secrets are the members that no call shows, by kind, as paths; "*" is any member.
 var secrets = map[Kind][][]string{
 	Certificates: {{"key"}},
+	Services:     {{"tls", "client_key"}},
 	Consumers:    {{"credentials", "*", "key"}, {"credentials", "*", "password"}, {"credentials", "*", "secret"}},
 	Users:        {{"*"}},
 }

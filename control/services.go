@@ -19,6 +19,8 @@ type services struct {
 	nodes    map[string]*node           // by key
 	members  map[string]map[string]bool // by name: the keys of the nodes
 	dirty    map[string]bool            // names to bring up to date
+
+	certificates map[string]*Certificate // of the store, by id; not written here
 }
 
 // node is one registered node.
@@ -150,8 +152,31 @@ func (s *services) update(name string) bool {
 		delete(s.index, name)
 		return true
 	}
-	s.list[i] = s.registry.Update(name, s.configs[name], s.discovered(name))
+	s.list[i] = s.registry.Update(name, s.resolved(name), s.discovered(name))
 	return true
+}
+
+// resolved returns the configuration of a service with the certificate that it names, nil where it has none. Where that certificate is missing, nodes are shown none.
+func (s *services) resolved(name string) *upstream.Config {
+	config := s.configs[name]
+	if config == nil || config.TLS == nil || config.TLS.Certificate == "" {
+		return config
+	}
+	full, secure := *config, *config.TLS
+	if c := s.certificates[secure.Certificate]; c != nil {
+		secure.ClientCert, secure.ClientKey = c.Cert, c.Key
+	}
+	full.TLS = &secure
+	return &full
+}
+
+// touchCertificate marks the services that show a certificate to their nodes.
+func (s *services) touchCertificate(id string) {
+	for name, config := range s.configs {
+		if config.TLS != nil && config.TLS.Certificate == id {
+			s.dirty[name] = true
+		}
+	}
 }
 
 // discovered lists the nodes of a service. Where several keys have the same address, the one written last counts, so that a node which registers

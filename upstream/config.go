@@ -17,6 +17,7 @@ type Config struct {
 	Retry    RetryConfig    `json:"retry"`
 	Timeout  TimeoutConfig  `json:"timeout"`
 	Pool     PoolConfig     `json:"pool"`
+	TLS      *TLSConfig     `json:"tls,omitempty"` // nil: nodes are reached in plain text
 	Desc     string         `json:"desc,omitempty"`
 }
 
@@ -126,6 +127,7 @@ const (
 	DefaultBudgetPercent = 20
 	DefaultMinPerSecond  = 3
 	DefaultMaxIdle       = 64
+	DefaultMaxIdleTLS    = 16 // a tls.Conn keeps a buffer of the largest record that it has seen, up to 33 KiB
 	DefaultIdleTimeout   = 60 * time.Second
 	DefaultWeight        = 1
 	DefaultPanicPercent  = 25

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/core/event"
+	"sluice/core/tlsconn"
 )
 
 // Node is one running instance of a service. It is known by service and address, so it outlives the snapshots that name it: its
@@ -18,6 +19,7 @@ type Node struct {
 	identity string                         // names it within its service
 	id       uint64                         // the same as a number; never 0
 	addr     atomic.Pointer[netip.AddrPort] // where it is; nil until the name has been resolved
+	tls      atomic.Pointer[nodeTLS]        // how it is reached; nil = in plain text
 	conns    atomic.Int64                   // open connections of all workers
 	retired  atomic.Bool                    // no longer named by any snapshot; pools keep nothing of it
 	pools    []pool                         // by worker
@@ -84,7 +86,7 @@ func (n *Node) Resolved() bool { return n.addr.Load() != nil }
 func (n *Node) Conns() int { return int(n.conns.Load()) }
 
 // Acquire returns an idle connection of that worker, or begins a new one on its loop; fresh asks for a new one whatever the pool holds. h is the
-// owner until Release or Discard. A new connection is not established yet: h hears Opened or Closed.
+// owner until Release or Discard. A new connection is not established yet: h hears Opened, once TLS has shaken hands too, or Closed.
 func (n *Node) Acquire(worker int, loop *event.Loop, h event.Handler, fresh bool) (*Conn, error) {
 	p := &n.pools[worker]
 	if !fresh {
@@ -96,10 +98,13 @@ func (n *Node) Acquire(worker int, loop *event.Loop, h event.Handler, fresh bool
 			return c, nil
 		}
 	}
-	c := &Conn{node: n, pool: p}
+	c := &Conn{node: n, pool: p, tls: n.tls.Load()}
 	ev, err := loop.Dial(*n.addr.Load(), h)
 	if err != nil {
 		return nil, err
+	}
+	if c.tls != nil {
+		tlsconn.Client(ev, c.tls.config)
 	}
 	c.Conn = ev
 	c.timer.Owner = c

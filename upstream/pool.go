@@ -25,6 +25,7 @@ type Conn struct {
 
 	node      *Node
 	pool      *pool
+	tls       *nodeTLS      // that it was made with; nil = none
 	timer     event.Timer   // idle timeout
 	idleLimit time.Duration // what the node said it keeps an idle connection for; 0 = nothing
 	idleSince int64         // loop time
@@ -50,7 +51,7 @@ func (p *pool) take() *Conn {
 		p.idle = p.idle[:last]
 		c.idle = false
 		c.Loop().StopTimer(&c.timer)
-		if !c.PeerShut() {
+		if !c.PeerShut() && c.tls == c.node.tls.Load() {
 			return c
 		}
 		c.Discard()
@@ -64,7 +65,7 @@ func (c *Conn) Release(s *Service) {
 	if c.idle {
 		return // it was given back already; twice in the pool, it would serve two exchanges at once
 	}
-	if c.IsClosed() || c.PeerShut() || len(c.Unread()) > 0 || c.node.retired.Load() || len(c.pool.idle) >= s.pool.maxIdle {
+	if c.IsClosed() || c.PeerShut() || len(c.Unread()) > 0 || c.node.retired.Load() || c.tls != c.node.tls.Load() || len(c.pool.idle) >= s.pool.maxIdle {
 		c.Discard()
 		return
 	}

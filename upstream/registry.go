@@ -55,6 +55,7 @@ func (r *Registry) Update(name string, config *Config, discovered []NodeSpec) *S
 	s.Stats = r.stats.Service(name)
 	state.mu.Lock()
 	defer state.mu.Unlock()
+	state.secure = s.secure
 	state.take(s, merge(config, discovered))
 	return s
 }
@@ -85,6 +86,7 @@ func (s *serviceState) take(view *Service, specs []NodeSpec) {
 			}
 			s.nodes[spec.Upstream] = node
 		}
+		node.useTLS(view.secure)
 		s.members = append(s.members, member{node, spec.Weight, spec.tier(), spec.Metadata[metaZone]})
 		if spec.Weight > 0 {
 			view.nodes = append(view.nodes, node)
@@ -207,6 +209,7 @@ func newService(name string, config *Config, state *serviceState) *Service {
 		MaxRequests:     config.Breaker.MaxRequests,
 		budgetPercent:   valueOr(config.Retry.BudgetPercent, DefaultBudgetPercent),
 		minPerSecond:    valueOr(config.Retry.MinPerSecond, DefaultMinPerSecond),
+		secure:          newSecure(config.TLS, state.secure),
 		pool:            poolSettings{maxIdle: valueOr(config.Pool.MaxIdlePerWorker, DefaultMaxIdle), idleTimeout: config.Pool.IdleTimeout.Std()},
 	}
 	s.balance(&config.Balancer)

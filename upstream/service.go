@@ -47,6 +47,7 @@ type Service struct {
 	cookies map[*Node][]byte // what StickyCookie says to a client, by node
 
 	health *HealthConfig // what the service says itself; nil = nothing
+	secure *secure       // TLS to the nodes; nil = plain text
 
 	nodes []*Node // with a weight
 	pool  poolSettings
@@ -74,6 +75,7 @@ type serviceState struct {
 	members  []member         // of that view
 	nodes    map[string]*Node // by identity
 	ring     *ring            // of the latest roster; nil without CHash
+	secure   *secure          // of the latest view
 	sweeping bool             // a sweep is due
 	closed   bool             // the service is gone: nothing is done for it any more
 }

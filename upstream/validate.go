@@ -44,6 +44,9 @@ func (c *Config) SetDefaults() {
 	}
 	orPointer(&c.Retry.BudgetPercent, DefaultBudgetPercent)
 	orPointer(&c.Retry.MinPerSecond, DefaultMinPerSecond)
+	if c.TLS.on() {
+		orPointer(&c.Pool.MaxIdlePerWorker, DefaultMaxIdleTLS)
+	}
 	orPointer(&c.Pool.MaxIdlePerWorker, DefaultMaxIdle)
 	or(&c.Pool.IdleTimeout, unit.Duration(DefaultIdleTimeout))
 }
@@ -78,6 +81,9 @@ func (c *Config) Validate() error {
 	within(&p, "breaker.max_pending", c.Breaker.MaxPending, 0, 1<<30)
 	p.Under("retry", c.Retry.Validate())
 	p.Under("timeout", c.Timeout.Validate())
+	if c.TLS != nil {
+		p.Under("tls", c.TLS.validate())
+	}
 	within(&p, "pool.max_idle_per_worker", *c.Pool.MaxIdlePerWorker, 0, 1<<20)
 	within(&p, "pool.max_per_node", c.Pool.MaxPerNode, 0, 1<<30)
 	lasts(&p, "pool.idle_timeout", c.Pool.IdleTimeout, time.Millisecond)
