@@ -86,6 +86,7 @@ func (k *h1Call) cancel() {
 // Opened tells that a new connection is established.
 func (k *h1Call) Opened(*event.Conn) {
 	k.conn.Established()
+	k.sentMark = k.conn.Sent() // what TLS has sent so far is none of the request
 	k.x.callConnected()
 }
 
@@ -227,6 +228,7 @@ func (k *h1Call) lost(err error) {
 	e := fault.New("read response", fault.Upstream, fault.UpstreamReset, err)
 	switch {
 	case k.x.waiting == waitConnect:
+		k.x.worker.server.tls.warnUpstream(k.x.node, err)
 		e = fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always)
 	case k.began:
 		// Part of an answer has been seen.

@@ -89,6 +89,7 @@ func withLog() option { return func(s *setup) { s.logged = true } }
 // newGateway starts a gateway whose service has those nodes, and stops it with the test.
 func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 	t.Helper()
+	nodes, options = inMode(t, nodes, options)
 	s := setup{config: Config{Workers: 1, Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}}}}
 	s.config.Limits.SetDefaults()
 	s.config.Timeouts.SetDefaults()
@@ -138,7 +139,7 @@ func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 		g.registry.Close()
 		server.Close()
 	})
-	g.addr = server.Addrs()[0].String()
+	g.addr = front(t, server.Addrs()[0].String())
 	return g
 }
 

@@ -3,11 +3,13 @@ package proxy
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"sluice/core/tlsconn"
+	"sluice/upstream"
 )
 
 // terminator is the TLS of all listeners and workers. There is one tls.Config for the life of the server, so that the sessions that clients keep outlive every change of
@@ -15,7 +17,9 @@ import (
 type terminator struct {
 	server *Server
 	config *tls.Config
-	warned atomic.Int64 // when a missing certificate was last written to the log, in Unix nanoseconds
+
+	// When something was last written to the log, in Unix nanoseconds.
+	warnedName, warnedNode atomic.Int64
 }
 
 // intermediate is what Mozilla's intermediate profile has of TLS 1.2: forward secrecy and authenticated encryption, nothing else. TLS 1.3 needs no list.
@@ -111,11 +115,23 @@ func (s *Server) SetTicketKeys(keys [][32]byte) { s.tls.config.SetSessionTicketK
 // warnEvery bounds what clients can write into the log.
 const warnEvery = 10 * time.Second
 
-// warnNoCertificate writes to the log that there is none for a name, now and then. The loop does not wait for it.
+// warnNoCertificate writes to the log that there is none for a name.
 func (t *terminator) warnNoCertificate(name string) {
-	now, last := time.Now().UnixNano(), t.warned.Load()
-	if now-last < int64(warnEvery) || !t.warned.CompareAndSwap(last, now) {
-		return
+	t.warn(&t.warnedName, "a client asked for a name that no certificate is for: it was refused", "name", name)
+}
+
+// warnUpstream writes to the log that the certificate of a node is not trusted; other errors of connecting are counted, and no riddles.
+func (t *terminator) warnUpstream(node *upstream.Node, err error) {
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		t.warn(&t.warnedNode, "the certificate of a node is not trusted: it was not sent the request", "service", node.Service, "node", node.Address, "error", err)
 	}
-	go t.server.logger.Warn("a client asked for a name that no certificate is for: it was refused", "name", name)
+}
+
+// warn writes to the log, now and then. The loop does not wait for it.
+func (t *terminator) warn(last *atomic.Int64, text string, args ...any) {
+	now, before := time.Now().UnixNano(), last.Load()
+	if now-before >= int64(warnEvery) && last.CompareAndSwap(before, now) {
+		go t.server.logger.Warn(text, args...)
+	}
 }

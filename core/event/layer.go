@@ -159,10 +159,10 @@ func (c *Conn) shake() {
 		c.shaking = false
 		c.more = true // bytes may be in the layer already, of which epoll knows nothing
 		c.loop.markReady(c)
-		if c.out != nil {
-			c.markDirty()
-		}
 		c.handler.Opened(c)
+		if !c.closed {
+			c.drainQueue() // what was gathered goes out, and may be what had congested the connection
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package event
 
 import (
 	"errors"
+	"io"
 	"net"
 	"testing"
 )
@@ -149,6 +150,28 @@ func TestALayerEndsBeforeTheSocket(t *testing.T) {
 			t.Errorf("ended %d times", layer.ended)
 		}
 	})
+}
+
+// A handler that has written much before the handshake was done is told when it may go on.
+func TestWhatCongestsAHandshakeDrainsBehindIt(t *testing.T) {
+	r, p := start(t, Options{}), &probe{}
+	peers := r.layered(1, func(c *Conn) (*fakeLayer, Handler) {
+		p.conn = c
+		return &fakeLayer{steps: 1}, p
+	})
+	r.do(func() {
+		p.conn.Write(make([]byte, highWater))
+		p.conn.Write([]byte("x"))
+		if !p.conn.Congested() || p.conn.Sent() > 0 {
+			t.Error("it is not congested, or has sent what must wait")
+		}
+	})
+	if _, err := peers[0].Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, peers[0]) // ends with the connection
+	r.await("the word that it is drained", func() bool { return p.drained == 1 })
+	r.do(func() { p.conn.Close() })
 }
 
 // A layer that writes because of what it reads ("KeyUpdate, KeyUpdate, …") is not read while the peer takes nothing, and is again when it does.
