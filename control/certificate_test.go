@@ -66,3 +66,24 @@ func TestWhatIsAskedOfClientsIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// A service may show its nodes a certificate of the store, and shows the new one when that changes.
+func TestAServiceShowsACertificateOfTheStore(t *testing.T) {
+	ca, b := testcert.NewAuthority(t), newBench(t)
+	pair, next := ca.Issue("client"), ca.Issue("client")
+	store := func(p *testcert.Pair) {
+		b.apply(put("certificates/c", asJSON(t, Certificate{Cert: p.CertPEM, Key: p.KeyPEM})))
+	}
+	b.apply(put("services/s", `{"nodes":[{"upstream":"127.0.0.1:1"}],"tls":{"certificate":"c"}}`))
+	b.wantErrors()
+	for _, p := range []*testcert.Pair{pair, next} {
+		times := b.times
+		store(p)
+		if got := b.services.resolved("s").TLS; got.ClientCert != p.CertPEM || got.ClientKey != p.KeyPEM || b.times != times+1 {
+			t.Errorf("%d snapshots, %+v", b.times-times, got)
+		}
+	}
+	if b.services.configs["s"].TLS.ClientCert != "" {
+		t.Error("the stored configuration was changed")
+	}
+}

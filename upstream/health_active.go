@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -15,7 +14,7 @@ const maxProbes = 512
 
 // prober probes the nodes of all services: one for the process, whatever the number of workers.
 type prober struct {
-	probe func(ctx context.Context, policy *ActiveHealth, node netip.AddrPort) error
+	probe func(ctx context.Context, policy *ActiveHealth, node target) error
 	slots chan struct{}
 
 	mu      sync.Mutex // guards closed, and that nobody enters once it is set
@@ -91,7 +90,7 @@ func (s *serviceState) check(c *checker) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.context, policy.Timeout.Std())
-	err := p.probe(ctx, policy, *where)
+	err := p.probe(ctx, policy, target{*where, c.node.tls.Load()})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = errProbeTimeout
 	}

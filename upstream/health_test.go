@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -31,7 +30,8 @@ type clinic struct {
 func newClinic(t *testing.T, nodes int, health *HealthConfig) *clinic {
 	c := &clinic{t: t, config: &Config{Health: health}, sick: map[string]bool{}, asked: map[string]int{}}
 	c.Registry = NewRegistry([]Poster{asleep{}, asleep{}}, observe.NewRegistry(2))
-	c.prober.probe = func(_ context.Context, _ *ActiveHealth, at netip.AddrPort) error {
+	c.prober.probe = func(_ context.Context, _ *ActiveHealth, node target) error {
+		at := node.addr
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.asked[at.String()]++
@@ -188,7 +188,7 @@ func TestProbesOfThousandsOfNodesAreBounded(t *testing.T) {
 		c := newClinic(t, 3*maxProbes, active(2, 1))
 		defer c.Close()
 		var running, most int
-		c.prober.probe = func(ctx context.Context, _ *ActiveHealth, _ netip.AddrPort) error {
+		c.prober.probe = func(ctx context.Context, _ *ActiveHealth, _ target) error {
 			c.mu.Lock()
 			running++
 			most = max(most, running)

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,22 +19,33 @@ import (
 // maxProbeBody is how much of an answer is searched for what it must hold: more than any health page says.
 const maxProbeBody = 64 << 10
 
-// probe asks a node once, on a connection of its own, whether it is well. It runs off the loops and returns early when ctx ends.
-func probe(ctx context.Context, policy *ActiveHealth, node netip.AddrPort) error {
+// target is where and how a node is probed.
+type target struct {
+	addr netip.AddrPort
+	tls  *nodeTLS // nil = in plain text
+}
+
+// probe asks a node once, on a connection of its own, whether it is well. It runs off the loops and returns early when ctx ends. Only what is asked goes over TLS: a node that
+// takes connections is well enough for the type tcp.
+func probe(ctx context.Context, policy *ActiveHealth, node target) error {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", node.String())
+	raw, err := dialer.DialContext(ctx, "tcp", node.addr.String())
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer raw.Close()
 	if policy.Type == "tcp" {
 		return nil
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
 	host := policy.Host
 	if host == "" {
-		host = node.String()
+		host = node.addr.String()
+	}
+	conn := raw
+	if node.tls != nil {
+		conn = tls.Client(raw, node.tls.probing(policy.Type))
 	}
 	if policy.Type == "grpc" {
 		return probeGRPC(conn, host, policy.Service)

@@ -27,7 +27,7 @@ func ask(t *testing.T, policy ActiveHealth, at string) error {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), testnet.Patience)
 	defer cancel()
-	return probe(ctx, &policy, netip.MustParseAddrPort(at))
+	return probe(ctx, &policy, target{addr: netip.MustParseAddrPort(at)})
 }
 
 // check fails the test where the outcome is not the one that is wanted: text is a part of the error, "" for a good probe.
@@ -136,7 +136,7 @@ func TestAProbeOfANodeThatIsSilentEndsWithItsTime(t *testing.T) {
 	policy.setDefaults()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := probe(ctx, policy, netip.MustParseAddrPort(o.address)); err == nil {
+	if err := probe(ctx, policy, target{addr: netip.MustParseAddrPort(o.address)}); err == nil {
 		t.Error("good")
 	}
 }

@@ -108,3 +108,13 @@ func (n *Node) useTLS(s *secure) {
 		n.tls.Store(&nodeTLS{s, config})
 	}
 }
+
+// probing returns the configuration for a probe of that type: gRPC is HTTP/2, and TLS must say so (RFC 9113 §3.2).
+func (n *nodeTLS) probing(kind string) *tls.Config {
+	if kind != "grpc" {
+		return n.config
+	}
+	c := n.config.Clone()
+	c.NextProtos = []string{"h2"}
+	return c
+}
