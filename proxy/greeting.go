@@ -136,10 +136,18 @@ func (g *greeting) Opened(*event.Conn) {
 }
 
 // open makes the session that follows. The protocol is what ALPN has agreed upon, "" without.
-func (g *greeting) open(string) event.Handler {
+func (g *greeting) open(protocol string) event.Handler {
 	w := g.worker
 	w.loop.DropTimer(&g.timer)
-	s := newSession(w, g.conn, g.client)
+	var s interface {
+		event.Handler
+		drainer
+	}
+	if protocol == alpnHTTP2 {
+		s = newSessionH2(w, g.conn, g.client)
+	} else {
+		s = newSession(w, g.conn, g.client)
+	}
 	g.conn.SetHandler(s)
 	w.greetings.remove(g)
 	if w.draining && !w.handingOver {

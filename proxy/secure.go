@@ -29,15 +29,18 @@ var intermediate = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// alpnHTTP1 is what is offered by ALPN (RFC 7301).
-var alpnHTTP1 = []string{"http/1.1"}
+// alpnHTTP2 is HTTP/2 over TLS, as ALPN names it (RFC 9113 §3.2).
+const alpnHTTP2 = "h2"
+
+// offered is what is offered by ALPN (RFC 7301), best first.
+var offered = []string{alpnHTTP2, "http/1.1"}
 
 func newTerminator(s *Server) *terminator {
 	t := &terminator{server: s}
 	t.config = &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		CipherSuites:       intermediate,
-		NextProtos:         alpnHTTP1,
+		NextProtos:         offered,
 		GetConfigForClient: t.configFor,
 		GetCertificate:     t.certificateFor,
 

@@ -94,6 +94,9 @@ func newSession(w *worker, c *event.Conn, from client) *session {
 
 // Data works through what has come, as far as it goes without waiting and within the bound of a turn.
 func (s *session) Data(c *event.Conn) {
+	if !s.served && s.prefaceCame() {
+		return
+	}
 	for range s.set.limits.pipeline {
 		var more bool
 		switch s.phase {

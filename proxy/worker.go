@@ -28,10 +28,13 @@ type worker struct {
 	drained     chan<- struct{} // hears that a drain has ended; nil otherwise
 
 	// Objects that are used again.
-	freeRequests []*request
-	freeCalls    []*h1Call
-	scratch      []byte // free for use within one call
-	answerText   []byte // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use
+	freeRequests   []*request
+	freeRequestsH2 []*requestH2
+	freeCalls      []*h1Call
+	scratch        []byte // free for use within one call
+	lines          []byte // a head as HTTP/2 decodes it, on its way to a buffer of its own
+	frames         []byte // the frames of a large run of a body; nil until there was one
+	answerText     []byte // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use
 
 	// The clock on the wall, taken at most once a turn.
 	wallAt   int64 // loop time

@@ -221,6 +221,13 @@ func (c *Conn) AppendReset(dst []byte, s *Stream, code Code) []byte {
 	return appendReset(dst, s.ID, code)
 }
 
+// AppendBreach appends the end of a stream for a message that was malformed (RFC 9113 §8.1.1), also where both sides have ended it: an answer may have
+// told why.
+func (c *Conn) AppendBreach(dst []byte, s *Stream, code Code) []byte {
+	c.forget(s)
+	return appendReset(dst, s.ID, code)
+}
+
 // AppendGoAway appends that no new stream is taken. A first warning names streams that are yet to come, since some may be on their way; the last word
 // names what has come (RFC 9113 §6.8).
 func (c *Conn) AppendGoAway(dst []byte, code Code, warning bool) []byte {

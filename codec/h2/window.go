@@ -7,6 +7,9 @@ const (
 	maxWindow     = math.MaxInt32
 )
 
+// ConnRoom returns how many bytes of data the connection lets through, whatever its streams do.
+func (c *Conn) ConnRoom() int { return int(max(0, c.send)) }
+
 // Room returns how many bytes of data may be sent on s now.
 func (c *Conn) Room(s *Stream) int { return int(max(0, min(c.send, s.send))) }
 

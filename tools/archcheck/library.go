@@ -54,6 +54,7 @@ var libraries = []library{
 	{"github.com/valyala/fasthttp", []string{"bench/rivals/*"}, true, "a rival"},
 
 	// Tests.
+	{"github.com/summerwind/h2spec", nil, true, "for tests"},
 	{"pgregory.net/rapid", nil, true, "for tests"},
 	{"go.uber.org/goleak", nil, true, "for tests"},
 }

@@ -1,0 +1,228 @@
+package proxy
+
+import (
+	"errors"
+
+	"sluice/codec"
+	"sluice/codec/h2"
+	"sluice/core/event"
+	"sluice/internal/fault"
+)
+
+// requestH2 is a stream of a client and its exchange, whose downstream side it is. It is the worker's again when both are over.
+type requestH2 struct {
+	x       Exchange
+	session *sessionH2
+	outlet
+	head  []byte      // borrowed: the bytes that the request's fields point into
+	timer event.Timer // for the next byte of the body
+	over  bool        // the exchange is finished
+
+	// The request.
+	trailer  codec.Header
+	lines    []byte // that the trailer points into
+	tunneled bool   // data are bytes of another protocol
+	held     bool   // the node takes the body slower than it comes
+	owed     int    // bytes that have come while it was held, and were not given back to the windows
+	refused  bool   // the message is malformed: the stream ends with PROTOCOL_ERROR behind the answer
+}
+
+// newRequestH2 returns a request for s, used before if there is one.
+func (w *worker) newRequestH2(s *sessionH2) *requestH2 {
+	var r *requestH2
+	if last := len(w.freeRequestsH2) - 1; last >= 0 {
+		r = w.freeRequestsH2[last]
+		w.freeRequestsH2 = w.freeRequestsH2[:last]
+	} else {
+		r = new(requestH2)
+	}
+	r.session = s
+	r.outlet.reset(r, r)
+	r.timer.Owner = r
+	r.over, r.tunneled, r.held, r.refused = false, false, false, false
+	r.owed = 0
+	r.x.reset(w, r, &s.client)
+	r.x.set = s.set
+	return r
+}
+
+// release gives the request back: its stream has ended.
+func (r *requestH2) release() {
+	s := r.session
+	w := s.worker
+	s.drop(&r.outlet)
+	w.loop.DropTimer(&r.timer)
+	w.loop.Return(r.head)
+	r.head = nil
+	if r.owed > 0 {
+		s.codec.CreditConn(r.owed)
+		s.control()
+	}
+	r.session = nil
+	r.x.down, r.x.client = nil, nil
+	r.x.req.Reset(nil)
+	r.x.resp.Reset(nil)
+	if len(w.freeRequestsH2) < freeMax {
+		w.freeRequestsH2 = append(w.freeRequestsH2, r)
+	}
+	s.requests--
+	if w.draining && s.phase == h2Open {
+		s.drain()
+	}
+	s.idle()
+}
+
+// data takes a run of the body, or of what passes through a tunnel.
+func (r *requestH2) data(p []byte, end bool) {
+	s := r.session
+	if r.over {
+		s.codec.CreditConn(len(p))
+		return
+	}
+	if len(p) > 0 {
+		if r.tunneled {
+			r.x.tunnelUp(p)
+		} else {
+			s.worker.loop.SetTimer(&r.timer, s.set.timeouts.requestBody)
+			r.x.requestBody(p)
+		}
+		switch {
+		case r.over:
+			s.codec.CreditConn(len(p))
+			return
+		case r.held:
+			r.owed += len(p)
+		default:
+			s.codec.CreditConn(len(p))
+			s.codec.CreditStream(&r.stream, len(p))
+		}
+	}
+	if end {
+		r.bodyEnd(nil)
+	}
+}
+
+// bodyEnd tells that the client has sent all.
+func (r *requestH2) bodyEnd(trailer *codec.Header) {
+	r.session.worker.loop.StopTimer(&r.timer)
+	if r.tunneled {
+		r.x.tunnelUpEnd()
+		return
+	}
+	r.x.requestEnd(trailer)
+}
+
+// readTrailer takes the fields that follow a body.
+func (r *requestH2) readTrailer() {
+	s := r.session
+	lines, err := s.codec.ReadTrailer(r.lines, &r.trailer, &s.set.limits.heads)
+	r.lines = lines
+	var broken *h2.Error
+	switch {
+	case errors.As(err, &broken):
+		s.fail(err)
+	case r.over:
+	case err != nil:
+		r.reject(err)
+	default:
+		r.bodyEnd(&r.trailer)
+	}
+}
+
+// reject refuses what the client has sent.
+func (r *requestH2) reject(err error) {
+	kind := rejectKind(err)
+	r.refused = kind == fault.BadRequest
+	r.x.requestFailed(fault.New("read request", fault.Downstream, kind, err))
+}
+
+// reset is the end of a stream that the client gave up, or that has broken a rule.
+func (r *requestH2) reset(ev *h2.Event) {
+	err := errStreamDone
+	if ev.Err != nil {
+		err = ev.Err
+	}
+	r.lost(err)
+}
+
+// lost ends a stream that cannot be answered any more.
+func (r *requestH2) lost(err error) {
+	if r.over {
+		r.end(h2.Cancel)
+		return
+	}
+	r.x.requestFailed(lost(err))
+}
+
+// Expired is the timer: the client has sent nothing of its body for too long. One that has its answer's head may be silent: the streams of gRPC are of that kind.
+func (r *requestH2) Expired(*event.Timer) {
+	if r.x.state < stateRelaying {
+		r.x.requestFailed(fault.New("read request body", fault.Downstream, fault.RequestTimeout, errBodyTimeout))
+	}
+}
+
+// The request as the downstream side of its exchange.
+
+func (r *requestH2) holdBody() {
+	r.held = true
+	r.session.worker.loop.StopTimer(&r.timer)
+}
+
+func (r *requestH2) wantBody() {
+	s := r.session
+	if r.held {
+		r.held = false
+		s.codec.CreditConn(r.owed)
+		s.codec.CreditStream(&r.stream, r.owed)
+		r.owed = 0
+		s.control()
+	}
+	if !r.tunneled && !r.stream.RecvEnded() {
+		s.worker.loop.SetTimer(&r.timer, s.set.timeouts.requestBody)
+	}
+}
+
+func (r *requestH2) tunnel() {
+	r.tunneled = true
+	r.session.worker.loop.StopTimer(&r.timer)
+}
+
+func (r *requestH2) endTunnel() { r.session.endSending(&r.outlet) }
+
+// done is the end of the exchange. What waits for a window is still sent.
+func (r *requestH2) done(cut bool) {
+	r.over = true
+	s := r.session
+	s.worker.loop.StopTimer(&r.timer)
+	switch {
+	case s.phase >= h2Linger:
+		r.release()
+	case !cut:
+		s.endSending(&r.outlet)
+		if r.stream.SendEnded() {
+			r.end(h2.NoError)
+		}
+	case r.x.failed != nil && r.x.failed.Kind == fault.ClientGone:
+		r.end(h2.Cancel)
+	default:
+		r.end(h2.InternalError)
+	}
+}
+
+// end is the end of the stream, with that code where either side has not ended it yet.
+func (r *requestH2) end(code h2.Code) {
+	if s := r.session; s.phase < h2Linger {
+		if r.refused {
+			s.conn.Commit(s.codec.AppendBreach(s.conn.Buffer(), &r.stream, h2.ProtocolError))
+		} else {
+			s.conn.Commit(s.codec.AppendReset(s.conn.Buffer(), &r.stream, code))
+		}
+	}
+	r.release()
+}
+
+var (
+	_ downstream    = (*requestH2)(nil)
+	_ source        = (*requestH2)(nil)
+	_ event.Expirer = (*requestH2)(nil)
+)
