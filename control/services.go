@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"slices"
 
 	"sluice/upstream"
@@ -16,9 +17,9 @@ type services struct {
 	index    map[string]int      // by name
 	routes   map[string]int      // by name: how many routes lead there
 	configs  map[string]*upstream.Config
-	nodes    map[string]*node           // by key
-	members  map[string]map[string]bool // by name: the keys of the nodes
-	dirty    map[string]bool            // names to bring up to date
+	nodes    map[string]*node               // by key
+	members  map[string]map[string][]string // by name, then by address: the keys of the nodes there, of which there is one but for a moment
+	dirty    map[string]bool                // names to bring up to date
 
 	certificates map[string]*Certificate // of the store, by id; not written here
 }
@@ -38,7 +39,7 @@ func newServices(registry *upstream.Registry) services {
 		routes:   make(map[string]int),
 		configs:  make(map[string]*upstream.Config),
 		nodes:    make(map[string]*node),
-		members:  make(map[string]map[string]bool),
+		members:  make(map[string]map[string][]string),
 		dirty:    make(map[string]bool),
 	}
 }
@@ -89,16 +90,19 @@ func (s *services) configure(name string, config *upstream.Config) {
 // register adds or replaces the node of a key.
 func (s *services) register(key string, revision int64, n *Node) {
 	now := &node{n.ServiceName, revision, *n.Status == 1, upstream.NodeSpec{Upstream: n.Upstream, Weight: *n.Weight, Metadata: n.Metadata}}
-	if was := s.nodes[key]; was != nil && was.service != now.service {
-		s.unregister(key)
+	if was := s.nodes[key]; was != nil && was.service == now.service && was.spec.Upstream == now.spec.Upstream {
+		s.nodes[key] = now
+		s.touch(now.service)
+		return
 	}
+	s.unregister(key)
 	s.nodes[key] = now
-	keys := s.members[now.service]
-	if keys == nil {
-		keys = make(map[string]bool)
-		s.members[now.service] = keys
+	at := s.members[now.service]
+	if at == nil {
+		at = make(map[string][]string)
+		s.members[now.service] = at
 	}
-	keys[key] = true
+	at[now.spec.Upstream] = append(at[now.spec.Upstream], key)
 	s.touch(now.service)
 }
 
@@ -109,11 +113,8 @@ func (s *services) renew(key string, revision int64) {
 		return
 	}
 	n.revision = revision
-	for other := range s.members[n.service] {
-		if other != key && s.nodes[other].spec.Upstream == n.spec.Upstream {
-			s.touch(n.service)
-			return
-		}
+	if len(s.members[n.service][n.spec.Upstream]) > 1 {
+		s.touch(n.service)
 	}
 }
 
@@ -124,8 +125,12 @@ func (s *services) unregister(key string) {
 		return
 	}
 	delete(s.nodes, key)
-	keys := s.members[was.service]
-	if delete(keys, key); len(keys) == 0 {
+	at := s.members[was.service]
+	keys := slices.DeleteFunc(at[was.spec.Upstream], func(k string) bool { return k == key })
+	if at[was.spec.Upstream] = keys; len(keys) == 0 {
+		delete(at, was.spec.Upstream)
+	}
+	if len(at) == 0 {
 		delete(s.members, was.service)
 	}
 	s.touch(was.service)
@@ -182,26 +187,23 @@ func (s *services) touchCertificate(id string) {
 // discovered lists the nodes of a service. Where several keys have the same address, the one written last counts, so that a node which registers
 // again under another key is not there twice.
 func (s *services) discovered(name string) []upstream.NodeSpec {
-	latest := make(map[string]string, len(s.members[name])) // keys by address
-	for key := range s.members[name] {
-		n := s.nodes[key]
-		other, taken := latest[n.spec.Upstream]
-		if !taken || n.revision > s.nodes[other].revision || n.revision == s.nodes[other].revision && key > other {
-			latest[n.spec.Upstream] = key
-		}
-	}
-	specs := make([]upstream.NodeSpec, 0, len(latest))
-	for address, key := range latest {
-		n := s.nodes[key]
+	specs := make([]upstream.NodeSpec, 0, len(s.members[name]))
+	for address, keys := range s.members[name] {
+		latest := s.nodes[slices.MaxFunc(keys, s.compareAge)]
 		switch {
-		case n.in:
-			specs = append(specs, n.spec)
+		case latest.in:
+			specs = append(specs, latest.spec)
 		case s.static(name, address):
 			// Discovery's word counts: without one, the configuration would bring the node back in.
 			specs = append(specs, upstream.NodeSpec{Upstream: address})
 		}
 	}
 	return specs
+}
+
+// compareAge puts the key that was written later behind the other.
+func (s *services) compareAge(a, b string) int {
+	return cmp.Or(cmp.Compare(s.nodes[a].revision, s.nodes[b].revision), cmp.Compare(a, b))
 }
 
 // static reports whether the configuration of a service names the address.
