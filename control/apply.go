@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,14 +48,23 @@ type Engine struct {
 	documents map[string]document // by key: the last value looked at, good or bad
 	counts    map[Kind]int        // of documents
 	errors    errorList
-	table     *router.Table[*proxy.Route]
+	table     routes
 	refused   map[string]candidate // by route id: valid, but refused by the table for what stands beside it
 	services  services
 	others    others
 	status    Status
 
 	published atomic.Pointer[Status]
+
+	// Rebuild's.
+	mu     sync.Mutex                                 // held by Apply, and by Rebuild while it puts another table in place
+	routed atomic.Pointer[router.Table[*proxy.Route]] // the table in force
+	proven routes                                     // that is known to be right
+	build  func([]rule) (routes, error)               // tests change it
 }
+
+// routes is a table of routes.
+type routes = *router.Table[*proxy.Route]
 
 // document is what tells a changed value from an unchanged one. The revision alone would not: a restored store may count anew.
 type document struct {
@@ -77,6 +87,7 @@ func NewEngine(o Options) *Engine {
 		counts:    make(map[Kind]int),
 		errors:    errorList{byKey: make(map[string]ResourceError)},
 		table:     new(router.Table[*proxy.Route]),
+		build:     buildRoutes,
 		refused:   make(map[string]candidate),
 		services:  newServices(o.Upstream),
 		others:    newOthers(),
@@ -91,6 +102,8 @@ func (e *Engine) Status() *Status { return e.published.Load() }
 
 // Apply works a batch in and publishes a snapshot if anything is different. The first batch always publishes one.
 func (e *Engine) Apply(b Batch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	w := work{engine: e, put: make(map[string]candidate), take: make(map[string]bool)}
 	if b.Full {
 		w.deleteMissing(b.Changes)
@@ -111,6 +124,7 @@ func (e *Engine) Apply(b Batch) {
 
 // publish puts what there is now in force.
 func (e *Engine) publish(revision int64) {
+	e.routed.Store(e.table)
 	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view(), Certificates: e.others.compiled})
 	e.status.Snapshots++
 	e.status.Published = revision
@@ -342,7 +356,7 @@ func (w *work) routes() bool {
 }
 
 // insert adds the new rules to a table. A rule that makes the router panic is left out, and so costs the batch its speed, not its content.
-func (w *work) insert(table *router.Table[*proxy.Route]) (with *router.Table[*proxy.Route]) {
+func (w *work) insert(table routes) (with routes) {
 	rules := make([]rule, 0, len(w.put))
 	for _, id := range slices.Sorted(maps.Keys(w.put)) { // every gateway refuses the same rules
 		rules = append(rules, w.put[id].rule)
@@ -394,7 +408,7 @@ func (w *work) refuseRule(id string, problems problem.Problems, stack []byte) {
 }
 
 // settle connects one changed route with its service and counters, and reports whether it differs from before.
-func (w *work) settle(id string, before, after *router.Table[*proxy.Route]) bool {
+func (w *work) settle(id string, before, after routes) bool {
 	e := w.engine
 	was, is := before.Get(id), after.Get(id)
 	if was == is {

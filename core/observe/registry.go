@@ -58,6 +58,8 @@ type Registry struct {
 	snapshots atomic.Uint64
 	applied   atomic.Int64                      // unix ms of the last snapshot; 0 = none yet
 	store     atomic.Pointer[func() StoreState] // nil = nobody to ask
+
+	rebuildsSame, rebuildsDifferent atomic.Uint64
 }
 
 // NewRegistry returns a Registry for that many workers, at least one.

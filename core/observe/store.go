@@ -26,16 +26,28 @@ var (
 	auditsDesc       = desc("config_audits_total", "Comparisons of what the watch has told with what is stored that found no difference.")
 	fromDiskDesc     = desc("config_from_disk", "1 while what is served is the last good state on disk, since the store has not been read yet.")
 	diskRevisionDesc = desc("config_disk_revision", "Revision of the store that the last good state on disk shows; 0 = there is none.")
+	rebuildsDesc     = desc("config_rebuilds_total", "Times that the table of routes was made anew in the background, by whether it was the same; different is a bug.", "result")
 	diskErrorsDesc   = desc("config_disk_errors_total", "Times that the last good state on disk could not be read or written.")
 )
 
-var storeDescs = []*prometheus.Desc{connectedDesc, stalenessDesc, storeDesc, resyncsDesc, auditsDesc, fromDiskDesc, diskRevisionDesc, diskErrorsDesc}
+var storeDescs = []*prometheus.Desc{connectedDesc, stalenessDesc, storeDesc, resyncsDesc, auditsDesc, fromDiskDesc, diskRevisionDesc, diskErrorsDesc, rebuildsDesc}
 
 // SetStore tells whom a scrape asks for the state of the store. state may be called by any goroutine.
 func (r *Registry) SetStore(state func() StoreState) { r.store.Store(&state) }
 
-// collectStore sends the state of the store.
+// CountRebuild counts a comparison of the table of routes with one that was made anew.
+func (r *Registry) CountRebuild(same bool) {
+	if same {
+		r.rebuildsSame.Add(1)
+	} else {
+		r.rebuildsDifferent.Add(1)
+	}
+}
+
+// collectStore sends the state of the store, and of what came of it.
 func (r *Registry) collectStore(s sink) {
+	s.counter(rebuildsDesc, r.rebuildsSame.Load(), "same")
+	s.counter(rebuildsDesc, r.rebuildsDifferent.Load(), "different")
 	ask := r.store.Load()
 	if ask == nil {
 		return
