@@ -105,6 +105,7 @@ func (e *Engine) Apply(b Batch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := work{engine: e, put: make(map[string]candidate), take: make(map[string]bool)}
+	w.ahead = e.compileAhead(b.Changes)
 	if b.Full {
 		w.deleteMissing(b.Changes)
 	}
@@ -154,7 +155,8 @@ type work struct {
 	engine *Engine
 	put    map[string]candidate // by route id
 	take   map[string]bool      // route ids that go out
-	good   []Change             // that took effect, as far as is known before the table and the services are made
+	ahead  ahead
+	good   []Change // that took effect, as far as is known before the table and the services are made
 }
 
 // candidate is a route on its way into the table, and what it was made from.
@@ -266,7 +268,7 @@ func (w *work) store(kind Kind, c *Change, id string) problem.Problems {
 	e := w.engine
 	switch kind {
 	case Routes:
-		one, enabled, problems := compileRoute(id, c.Value, e.kinds)
+		one, enabled, problems := w.compile(id, c)
 		if len(problems) > 0 {
 			return problems
 		}
