@@ -33,8 +33,10 @@ func TestALargeBatchBringsWhatItsChangesBringOneByOne(t *testing.T) {
 		}
 		large.batch(false, slices.Clone(all))
 		for _, c := range all {
-			small.apply(c)
+			c.ModRevision = large.revision
+			small.Apply(Batch{Revision: large.revision, Changes: []Change{c}})
 		}
+		small.check()
 		if a, b := large.now.Routes.Digest(), small.now.Routes.Digest(); a != b {
 			t.Fatalf("round %d: digest %x, one by one %x", round, a, b)
 		}
