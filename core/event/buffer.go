@@ -15,6 +15,7 @@ const (
 // buffers are the free lists of a loop, one a class.
 type buffers struct {
 	free [largest - smallest + 1][][]byte
+	lent int // slices of a class that are out
 }
 
 // get returns a slice of length at least n, of a class when n is at most the largest.
@@ -23,6 +24,7 @@ func (b *buffers) get(n int) []byte {
 	if class > largest {
 		return make([]byte, n)
 	}
+	b.lent++
 	list := &b.free[class-smallest]
 	if last := len(*list) - 1; last >= 0 {
 		buf := (*list)[last]
@@ -39,6 +41,7 @@ func (b *buffers) put(buf []byte) {
 	if size < 1<<smallest || size > 1<<largest || size&(size-1) != 0 {
 		return
 	}
+	b.lent--
 	list := &b.free[bits.Len(uint(size))-1-smallest]
 	if len(*list) < keepPerSet {
 		*list = append(*list, buf[:size])

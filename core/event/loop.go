@@ -276,6 +276,9 @@ func (l *Loop) Borrow(n int) []byte { return l.buffers.get(n) }
 // Return takes a borrowed buffer back, at its full capacity. nil is fine.
 func (l *Loop) Return(b []byte) { l.buffers.put(b) }
 
+// Lent returns how many buffers are out: borrowed, or with a connection that has bytes to be looked at. 0 is what a loop without work comes back to.
+func (l *Loop) Lent() int { return l.buffers.lent }
+
 func (l *Loop) markReady(c *Conn) {
 	if !c.onReady {
 		c.onReady = true
