@@ -15,16 +15,16 @@ const (
 // buffers are the free lists of a loop, one a class.
 type buffers struct {
 	free [largest - smallest + 1][][]byte
-	lent int // slices of a class that are out
+	lent int // slices that are out
 }
 
 // get returns a slice of length at least n, of a class when n is at most the largest.
 func (b *buffers) get(n int) []byte {
+	b.lent++
 	class := max(bits.Len(uint(n-1)), smallest)
 	if class > largest {
 		return make([]byte, n)
 	}
-	b.lent++
 	list := &b.free[class-smallest]
 	if last := len(*list) - 1; last >= 0 {
 		buf := (*list)[last]
@@ -38,10 +38,13 @@ func (b *buffers) get(n int) []byte {
 // put takes a slice back; one that is of no class, or beyond what is kept, goes to the collector.
 func (b *buffers) put(buf []byte) {
 	size := cap(buf)
-	if size < 1<<smallest || size > 1<<largest || size&(size-1) != 0 {
+	if size == 0 {
 		return
 	}
 	b.lent--
+	if size < 1<<smallest || size > 1<<largest || size&(size-1) != 0 {
+		return
+	}
 	list := &b.free[bits.Len(uint(size))-1-smallest]
 	if len(*list) < keepPerSet {
 		*list = append(*list, buf[:size])
