@@ -15,25 +15,34 @@ import (
 
 // parseYAML reads one YAML document into nodes that know their line and column. An empty file is an empty object.
 func parseYAML(data []byte) (*strict.Node, problem.Problems) {
+	docs, problems := parseDocuments(data)
+	switch {
+	case len(problems) > 0:
+		return nil, problems
+	case len(docs) == 0:
+		return &strict.Node{Kind: strict.Object}, nil
+	case len(docs) > 1:
+		return nil, problem.Problems{{Text: "a second document: one file holds one", Line: docs[1].Line, Column: docs[1].Column}}
+	case docs[0].Kind != strict.Object:
+		problems.Add("", "wants settings such as \"workers: 2\", not %s", docs[0].Kind)
+	}
+	return docs[0], problems
+}
+
+// parseDocuments reads the documents of a file, but for empty ones.
+func parseDocuments(data []byte) ([]*strict.Node, problem.Problems) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, problem.Problems{syntaxProblem(err)}
 	}
 	var r reader
-	root := &strict.Node{Kind: strict.Object}
-	for i, doc := range file.Docs {
-		switch {
-		case doc.Body == nil || doc.Body.Type() == ast.NullType:
-		case i > 0:
-			r.refuse(doc.Body, "", "a second document: one file holds one")
-		default:
-			root = r.node(doc.Body, "")
+	var docs []*strict.Node
+	for _, doc := range file.Docs {
+		if doc.Body != nil && doc.Body.Type() != ast.NullType {
+			docs = append(docs, r.node(doc.Body, ""))
 		}
 	}
-	if len(r.problems) == 0 && root.Kind != strict.Object {
-		r.problems.Add("", "wants settings such as \"workers: 2\", not %s", root.Kind)
-	}
-	return root, r.problems
+	return docs, r.problems
 }
 
 // syntaxProblem turns the library's error, which draws the source, into one line.
