@@ -11,13 +11,15 @@ import (
 // registerAPI puts all calls on mux.
 func registerAPI(mux *http.ServeMux, d Deps) {
 	api := humago.New(mux, apiConfig(d.Version))
-	store := newResources(d.Store, d.Log)
+	store := newResources(d)
 	for _, r := range kinds {
 		registerResource(api, store, r)
 	}
 	registerNode(api, store)
 	registerApply(api, store)
 	registerHistory(api, store)
+	registerExplain(api, d)
+	registerLint(api, d)
 	registerPlugins(api)
 	registerStatus(api, d)
 	registerHealth(api, d)

@@ -18,6 +18,9 @@ type Outcome struct {
 	Revision int64            `json:"revision,omitempty" doc:"of the store, at which all of it was made; absent where nothing was: in a dry run, and where nothing was different"`
 	Changes  []ResourceChange `json:"changes" nullable:"false" doc:"by resource"`
 	LeftOut  []LeftOut        `json:"left_out,omitempty" doc:"resources that stay as they are"`
+	Warnings []Warning        `json:"warnings,omitempty" doc:"what is valid and probably not meant"`
+	Affected []Affected       `json:"affected,omitempty" doc:"in a dry run: other routes that get less"`
+	More     bool             `json:"more_affected,omitempty" doc:"there may be more of them"`
 }
 
 // ResourceChange is the difference in one resource.
@@ -95,6 +98,8 @@ func (s *resources) change(ctx context.Context, dryRun bool, draw func() (*draft
 		}
 		o := outcome(d.edits)
 		o.LeftOut = d.leftOut
+		l := s.lint(ctx, d.edits, dryRun)
+		o.Warnings, o.Affected, o.More = l.warnings, l.affected, l.more
 		if dryRun || len(d.edits) == 0 {
 			return o, nil
 		}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,6 +21,9 @@ type Plan struct {
 	Action   string          `json:"action" enum:"create,update,delete,none"`
 	Changes  []Change        `json:"changes" nullable:"false" doc:"what would be different, by JSON path"`
 	Resource json.RawMessage `json:"resource,omitempty" doc:"as it would be stored"`
+	Warnings []Warning       `json:"warnings,omitempty" doc:"what is valid and probably not meant"`
+	Affected []Affected      `json:"affected,omitempty" doc:"other routes that get less"`
+	More     bool            `json:"more_affected,omitempty" doc:"there may be more of them"`
 }
 
 // Change is one difference between what stands and what would stand.
@@ -29,8 +33,9 @@ type Change struct {
 	After  json.RawMessage `json:"after,omitempty" doc:"absent where nothing would be left"`
 }
 
-// planned is the reply to a dry run of the write of next over current, either of them nil for nothing.
-func planned(kind control.Kind, current *control.Entry, next []byte) (*reply, error) {
+// planned is the reply to a dry run of the write of next over current at a key, either of them nil for nothing.
+func (s *resources) planned(ctx context.Context, key string, current *control.Entry, next []byte) (*reply, error) {
+	kind, _, _ := control.SplitKey(key)
 	var was []byte
 	if current != nil {
 		was = current.Value
@@ -39,6 +44,8 @@ func planned(kind control.Kind, current *control.Entry, next []byte) (*reply, er
 	if next != nil {
 		plan.Resource = redacted(kind, next)
 	}
+	l := s.lint(ctx, []control.Edit{{Key: key, Before: current, After: next}}, true)
+	plan.Warnings, plan.Affected, plan.More = l.warnings, l.affected, l.more
 	body, err := sonic.ConfigStd.Marshal(plan)
 	if err != nil {
 		return nil, fmt.Errorf("admin: dry run: %w", err)

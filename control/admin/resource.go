@@ -5,15 +5,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice/control"
 	"sluice/internal/problem"
 	"sluice/internal/strict"
+	"sluice/proxy"
 )
 
 // resource is one kind of resource as the API shows it. Everything that the kinds have in common is done once, in this file and
@@ -34,21 +38,23 @@ const attempts = 16
 
 // resources does what the calls under /v1/<kind> say.
 type resources struct {
-	store   control.Store
-	journal *control.Journal
-	log     *slog.Logger
+	store    control.Store
+	journal  *control.Journal
+	snapshot func() *proxy.Snapshot // what is in force; nil = not known
+	log      *slog.Logger
 }
 
-func newResources(store control.Store, log *slog.Logger) *resources {
-	return &resources{store: store, journal: control.NewJournal(store, log), log: log}
+func newResources(d Deps) *resources {
+	return &resources{store: d.Store, journal: control.NewJournal(d.Store, d.Log), snapshot: d.Snapshot, log: d.Log}
 }
 
 // reply is the answer about one resource, or a plan.
 type reply struct {
 	Status      int
-	ETag        string `header:"ETag" doc:"the revision of the store at which the resource was written last"`
-	Location    string `header:"Location" hidden:"true"`
-	ContentType string `header:"Content-Type" hidden:"true"`
+	ETag        string   `header:"ETag" doc:"the revision of the store at which the resource was written last"`
+	Location    string   `header:"Location" hidden:"true"`
+	Warnings    []string `header:"X-Sluice-Warning" doc:"what is valid and probably not meant"`
+	ContentType string   `header:"Content-Type" hidden:"true"`
 	Body        []byte
 }
 
@@ -124,7 +130,7 @@ func (s *resources) write(ctx context.Context, e edit) (*reply, error) {
 		}
 		switch {
 		case e.dryRun:
-			return planned(e.resource.kind, current, next)
+			return s.planned(ctx, e.resource.kind.Key(e.id), current, next)
 		case current != nil && next != nil && bytes.Equal(current.Value, next):
 			return e.resource.show(http.StatusOK, *current), nil // nothing to write, and no revision to use up
 		}
@@ -153,7 +159,8 @@ func (s *resources) current(ctx context.Context, key string) (*control.Entry, er
 func (s *resources) commit(ctx context.Context, e edit, current *control.Entry, next []byte) (*reply, error) {
 	key := e.resource.kind.Key(e.id)
 	by := authorOf(ctx)
-	revision, err := s.journal.Commit(ctx, by, []control.Edit{{Key: key, Before: current, After: next}})
+	edits := []control.Edit{{Key: key, Before: current, After: next}}
+	revision, err := s.journal.Commit(ctx, by, edits)
 	if err != nil {
 		return nil, conflictOr(err)
 	}
@@ -163,10 +170,18 @@ func (s *resources) commit(ctx context.Context, e edit, current *control.Entry, 
 	}
 	s.log.Info("resource written", "key", key, "revision", revision, "by", by.Name)
 	answer := e.resource.show(http.StatusOK, control.Entry{Key: key, Value: next, ModRevision: revision})
+	for _, w := range s.lint(ctx, edits, false).warnings {
+		answer.Warnings = append(answer.Warnings, fmt.Sprintf("%s: %s", w.Code, plain(w.Message)))
+	}
 	if current == nil {
 		answer.Status, answer.Location = http.StatusCreated, location(e.resource.kind, e.id)
 	}
 	return answer, nil
+}
+
+// plain is a text as a header field can carry it (RFC 9110 §5.5): others than visible characters of ASCII are escaped.
+func plain(text string) string {
+	return strings.Trim(strconv.QuoteToASCII(text), `"`)
 }
 
 // conflictOr returns ErrConflict as it is and any other error as the answer to it.

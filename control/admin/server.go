@@ -16,11 +16,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"sluice/control"
 	"sluice/core/observe"
+	"sluice/proxy"
 	"sluice/upstream"
 )
 
@@ -35,8 +37,13 @@ type Deps struct {
 	Status func() *control.Status       // what is in force; any goroutine calls it
 	Source func() SourceStatus          // how the connection to the store stands; nil = not told
 	Nodes  func() []upstream.NodeStatus // how the nodes are; any goroutine calls it; nil = not told
-	Ready  func() bool                  // a condition of readiness beside the first snapshot, such as not draining; nil = none
-	Stats  *observe.Registry            // what /metrics shows
+	// Explain tells what would become of a request with that head from that address; nil = nobody can.
+	Explain func(ctx context.Context, head []byte, from netip.Addr) (*proxy.Explanation, error)
+	// Snapshot returns what is in force, for finding out what a change would do to other routes; nil = nobody can.
+	Snapshot func() *proxy.Snapshot
+
+	Ready func() bool       // a condition of readiness beside the first snapshot, such as not draining; nil = none
+	Stats *observe.Registry // what /metrics shows
 }
 
 // Server serves the admin API. Its methods may be called by any goroutine.

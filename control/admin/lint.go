@@ -1,0 +1,143 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/control"
+)
+
+// Warning is something that is valid and probably not meant.
+type Warning struct {
+	Resource string `json:"resource"`
+	Code     string `json:"code" enum:"unreachable,shadows,duplicate,dangling,certificate"`
+	Message  string `json:"message"`
+}
+
+// Affected is a route that a change does not name, and that gets less by it.
+type Affected struct {
+	Resource string `json:"resource"`
+	Effect   string `json:"effect" enum:"shadowed,loses" doc:"shadowed: nothing reaches it any more; loses: a part of its requests goes to a route of the change"`
+}
+
+// Lint is what GET /v1/lint says.
+type Lint struct {
+	Warnings []Warning `json:"warnings" nullable:"false" doc:"of routes, by id, then of certificates"`
+	More     bool      `json:"more,omitempty" doc:"not all was looked at: there were more warnings than were asked for, or it took too long"`
+}
+
+// WarningField is the header field of an answer to a write that has a warning; there may be several.
+const WarningField = "X-Sluice-Warning"
+
+const (
+	mostWarnings = 50              // of one write: nobody reads more
+	sweepTime    = 2 * time.Second // for a look at all routes
+)
+
+type lintInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"most warnings"`
+}
+
+type lintOutput struct{ Body *Lint }
+
+func registerLint(api huma.API, d Deps) {
+	op := huma.Operation{
+		OperationID: "lint", Method: http.MethodGet, Path: "/v1/lint", Tags: []string{"gateway"}, Summary: "List what is valid and probably not meant",
+		Description: "Routes that are never reached, routes that nothing but their ids tells apart, services without nodes, certificates that clients refuse. In this gateway, now.",
+	}
+	huma.Register(api, op, func(ctx context.Context, in *lintInput) (*lintOutput, error) {
+		l := &Lint{Warnings: []Warning{}}
+		if d.Snapshot != nil {
+			sweeping, cancel := context.WithTimeout(ctx, sweepTime)
+			defer cancel()
+			warnings, more := control.Sweep(sweeping, d.Snapshot(), in.Limit)
+			l.Warnings, l.More = append(l.Warnings, describe(warnings)...), more
+		}
+		entries, _, err := d.Store.List(ctx, control.Certificates.Folder(), "", 0)
+		if err != nil {
+			return nil, storeFailed(err)
+		}
+		for _, e := range entries {
+			l.Warnings = append(l.Warnings, certificateWarnings(e.Key, e.Value)...)
+		}
+		if len(l.Warnings) > in.Limit {
+			l.Warnings, l.More = l.Warnings[:in.Limit], true
+		}
+		return &lintOutput{l}, nil
+	})
+}
+
+func describe(warnings []control.Warning) (list []Warning) {
+	for _, w := range warnings {
+		list = append(list, Warning{Resource: resourceName(w.Key), Code: w.Code, Message: w.Message})
+	}
+	return list
+}
+
+func certificateWarnings(key string, value []byte) (list []Warning) {
+	_, id, ok := control.SplitKey(key)
+	if !ok {
+		return nil
+	}
+	c, err := control.DecodeCertificate(id, value)
+	if err != nil {
+		return nil // an error, which GET /v1/status tells
+	}
+	for _, p := range c.Warnings(time.Now()) {
+		list = append(list, Warning{Resource: resourceName(key), Code: control.WarnCertificate, Message: p.Path + ": " + p.Text})
+	}
+	return list
+}
+
+// lint is what there is to say of a change that is valid.
+type lint struct {
+	warnings []Warning
+	affected []Affected
+	more     bool // there may be more affected
+}
+
+// registered reports whether the store has nodes of a service: under the usual keys, or in its own document. Where the store does not say, it is assumed: a warning must
+// be true.
+func (s *resources) registered(ctx context.Context, service string) bool {
+	entries, _, err := s.store.List(ctx, control.Nodes.Key(service+"."), "", 1)
+	if err != nil || len(entries) > 0 {
+		return true
+	}
+	e, err := s.store.Get(ctx, control.Services.Key(service))
+	if err != nil {
+		return !errors.Is(err, control.ErrNotFound)
+	}
+	c, err := control.DecodeService(e.Value)
+	return err != nil || len(c.Nodes) > 0
+}
+
+// lint looks at a change as it would stand; affected too, if they are wanted.
+func (s *resources) lint(ctx context.Context, edits []control.Edit, affected bool) (l lint) {
+	for _, e := range edits {
+		if kind, _, _ := control.SplitKey(e.Key); kind == control.Certificates && e.After != nil {
+			l.warnings = append(l.warnings, certificateWarnings(e.Key, e.After)...)
+		}
+	}
+	if s.snapshot == nil {
+		return l
+	}
+	linter := control.NewLinter(s.snapshot(), edits, func(service string) bool { return s.registered(ctx, service) })
+	l.warnings = append(l.warnings, describe(linter.Warnings(mostWarnings))...)
+	if !affected {
+		return l
+	}
+	effects, more := linter.Effects(mostWarnings)
+	l.more = more
+	for _, e := range effects {
+		one := Affected{Resource: resourceName(control.Routes.Key(e.Route)), Effect: "loses"}
+		if e.Shadowed {
+			one.Effect = "shadowed"
+		}
+		l.affected = append(l.affected, one)
+	}
+	return l
+}
