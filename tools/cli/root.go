@@ -25,7 +25,11 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Main runs the command in args (without the program's name) and returns the exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(stdout, stderr)
+	return execute(ctx, newRoot(stdout, stderr), args, stderr)
+}
+
+// execute runs a command and returns the exit code.
+func execute(ctx context.Context, root *cobra.Command, args []string, stderr io.Writer) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
@@ -67,7 +71,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newVersion())
+	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newVersion(),
+		newGet(), newPut(), newDelete(), newExplain(), newApply(), newHistory(), newRollback())
 	return root
 }
 
