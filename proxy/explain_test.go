@@ -65,7 +65,9 @@ func TestAnExplanationIsWhatHappens(t *testing.T) {
 
 // Asking who would be next must not make it somebody else.
 func TestAnExplanationLeavesTheBalancerAlone(t *testing.T) {
-	named := func(name string) string { return newNode(t, answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"+name)).addr }
+	named := func(name string) string {
+		return newNode(t, answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"+name)).addr
+	}
 	names := map[string]string{named("a"): "a", named("b"): "b"}
 	g := newGateway(t, slices.Collect(maps.Keys(names)))
 	const head = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
