@@ -25,6 +25,7 @@ type Config struct {
 	TrustedProxies []string                `json:"trusted_proxies"` // CIDRs whose X-Forwarded-*, X-Real-IP are believed
 	Admin          AdminConfig             `json:"admin"`
 	Etcd           EtcdConfig              `json:"etcd"`
+	TLS            TLSConfig               `json:"tls"`
 	AccessLog      observe.AccessLogConfig `json:"access_log"`
 	Limits         proxy.LimitsConfig      `json:"limits"`
 	Timeouts       proxy.TimeoutsConfig    `json:"timeouts"`
@@ -35,6 +36,11 @@ type AdminConfig struct {
 	Address string `json:"address"` // IP:port
 	Token   string `json:"token"`   // "" = made at the first start, written to data_dir/admin-token
 	Expose  bool   `json:"expose"`  // serve it on the listeners too, for private addresses only
+}
+
+// TLSConfig is what gateways of one store share for TLS beside the store.
+type TLSConfig struct {
+	Secret string `json:"secret"` // what the keys of session tickets are encrypted with in the store; "" = one that is kept there
 }
 
 // EtcdConfig is where the resources are. It has the fields of etcd.Config, which it converts to and which validates it; this package
@@ -82,6 +88,9 @@ func (c *Config) Validate() error {
 	_, err := proxy.ParseTrustedProxies(c.TrustedProxies)
 	p.Under("trusted_proxies", err)
 	c.Admin.check(&p, taken)
+	if n := len(c.TLS.Secret); n > 0 && n < minToken {
+		p.Add("tls.secret", "is shorter than %d characters: leave it empty to have one made, or draw one at random", minToken)
+	}
 	p.Under("access_log", c.AccessLog.Validate())
 	p.Under("limits", c.Limits.Validate())
 	p.Under("timeouts", c.Timeouts.Validate())
