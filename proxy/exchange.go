@@ -60,13 +60,14 @@ type Exchange struct {
 	entered bool   // service.Enter was called
 
 	// How far it has come.
-	state         state
-	trailer       *codec.Header // of the request, for another try; nil without
-	requestEnded  bool          // the client has sent all
-	responseEnded bool          // of a tunnel: the node has sent all
-	upgrade       []byte        // the protocol that the client asks to switch to; nil for none
-	replayLost    bool          // the body has outgrown the replay buffer
-	failed        *fault.Error
+	state           state
+	trailer         *codec.Header // of the request, for another try; nil without
+	requestEnded    bool          // the client has sent all
+	responseEnded   bool          // of a tunnel: the node has sent all
+	trailersWelcome bool          // the client takes trailers
+	upgrade         []byte        // the protocol that the client asks to switch to; nil for none
+	replayLost      bool          // the body has outgrown the replay buffer
+	failed          *fault.Error
 
 	// For the record.
 	asked       asked
@@ -218,6 +219,7 @@ func (x *Exchange) begin(ended bool) {
 	// Before the plugins: what the client's Connection names must not take away a field that a plugin sets ("Connection: x-user"), and
 	// X-Forwarded-Host is the host that the client asked for, not the one that a plugin puts in its place.
 	x.noteUpgrade()
+	x.trailersWelcome = x.route.GRPC || hasToken(x.req.Header.GetID(codec.FieldTE), "trailers")
 	x.req.Header.StripHopByHop()
 	x.askUpgrade()
 	x.setForwarded()

@@ -20,7 +20,7 @@ var errTunnelIdle = errors.New("proxy: the tunnel was silent for too long")
 // HTTP/2 requests, and those would pass all routes and plugins unseen.
 func (x *Exchange) noteUpgrade() {
 	x.upgrade = nil
-	if !x.req.UpgradeAsks || x.req.Framing.HasBody() || x.req.Version != codec.HTTP11 {
+	if !x.req.UpgradeAsks || x.req.Framing.HasBody() || x.req.Version == codec.HTTP10 {
 		return
 	}
 	protocol, rest := codec.NextListItem(x.req.Header.GetID(codec.FieldUpgrade))
@@ -28,6 +28,17 @@ func (x *Exchange) noteUpgrade() {
 		return
 	}
 	x.upgrade = protocol
+}
+
+// hasToken reports whether a list has that element, in any case.
+func hasToken(list []byte, token string) bool {
+	for len(list) > 0 {
+		var item []byte
+		if item, list = codec.NextListItem(list); ascii.EqualFold(item, token) {
+			return true
+		}
+	}
+	return false
 }
 
 // askUpgrade puts the wish for another protocol back on the request, whose fields for one hop have been taken out.

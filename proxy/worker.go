@@ -30,6 +30,8 @@ type worker struct {
 	// Objects that are used again.
 	freeRequests   []*request
 	freeRequestsH2 []*requestH2
+	freeCallsH2    []*callH2
+	poolsH2        map[*upstream.Node]*poolH2 // of nodes with connections over HTTP/2
 	freeCalls      []*h1Call
 	scratch        []byte // free for use within one call
 	lines          []byte // a head as HTTP/2 decodes it, on its way to a buffer of its own
@@ -92,6 +94,9 @@ func (w *worker) accept(c *event.Conn, err error, d *door) event.Handler {
 
 // dial begins a call to node.
 func (w *worker) dial(x *Exchange, node *upstream.Node, fresh bool) (call, error) {
+	if (x.route.GRPC || x.service.HTTP2) && x.upgrade == nil {
+		return w.dialH2(x, node)
+	}
 	var k *h1Call
 	if last := len(w.freeCalls) - 1; last >= 0 {
 		k = w.freeCalls[last]

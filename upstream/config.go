@@ -10,6 +10,7 @@ import (
 type Config struct {
 	Name     string         `json:"name"`
 	Protocol string         `json:"protocol,omitempty"` // "http" (default) or "grpc"
+	HTTP2    bool           `json:"http2,omitempty"`    // nodes speak HTTP/2; those of gRPC always do
 	Balancer BalancerConfig `json:"balancer"`
 	Nodes    []NodeConfig   `json:"nodes,omitempty"` // static nodes, beside those that discovery brings
 	Health   *HealthConfig  `json:"health,omitempty"`

@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -98,13 +100,33 @@ func (n *Node) Acquire(worker int, loop *event.Loop, h event.Handler, fresh bool
 			return c, nil
 		}
 	}
-	c := &Conn{node: n, pool: p, tls: n.tls.Load()}
+	var config *tls.Config
+	now := n.tls.Load()
+	if now != nil {
+		config = now.config
+	}
+	return n.dial(worker, loop, h, now, config)
+}
+
+// DialHTTP2 begins a connection that is to speak HTTP/2: over TLS it offers nothing else, see [Conn.SpeaksHTTP2]. It is h's until Discard or CloseWhenSent, and h
+// hears Opened or Closed.
+func (n *Node) DialHTTP2(worker int, loop *event.Loop, h event.Handler) (*Conn, error) {
+	var config *tls.Config
+	now := n.tls.Load()
+	if now != nil {
+		config = now.http2
+	}
+	return n.dial(worker, loop, h, now, config)
+}
+
+func (n *Node) dial(worker int, loop *event.Loop, h event.Handler, now *nodeTLS, config *tls.Config) (*Conn, error) {
+	c := &Conn{node: n, pool: &n.pools[worker], tls: now}
 	ev, err := loop.Dial(*n.addr.Load(), h)
 	if err != nil {
 		return nil, err
 	}
-	if c.tls != nil {
-		tlsconn.Client(ev, c.tls.config)
+	if config != nil {
+		c.layer = tlsconn.Client(ev, config)
 	}
 	c.Conn = ev
 	c.timer.Owner = c
@@ -117,6 +139,9 @@ func (n *Node) retire(worker int) {
 	p := &n.pools[worker]
 	for len(p.idle) > 0 {
 		p.idle[len(p.idle)-1].Discard()
+	}
+	for _, c := range slices.Clone(p.shared) { // retire may take it out
+		c.retire()
 	}
 }
 

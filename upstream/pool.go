@@ -6,16 +6,18 @@ import (
 
 	"sluice/core/event"
 	"sluice/core/observe"
+	"sluice/core/tlsconn"
 )
 
 // pool is the idle connections of one worker to one node, the latest used last: the top of the stack is the warmest, and the ones at the
 // bottom run into the idle timeout when the load goes down.
 type pool struct {
 	idle   []*Conn         // owned by the worker's loop
+	shared []*Conn         // that carry several exchanges at once; owned by who called Share
 	stats  *observe.Worker // of the worker
 	closes closes
 	seen   seen
-	_      [48]byte // two workers' pools never share a cache line
+	_      [24]byte // two workers' pools never share a cache line
 }
 
 // Conn is one connection to a node. Its owner is the exchange that acquired it or, while it is idle, its pool. Loop only.
@@ -31,7 +33,9 @@ type Conn struct {
 	idleSince int64         // loop time
 	idle      bool
 	gone      bool
-	open      bool // it was established, and is counted as such
+	open      bool          // it was established, and is counted as such
+	retire    func()        // of a shared one
+	layer     *tlsconn.Conn // nil = plain text
 }
 
 // Node returns the node at the other end.
@@ -42,6 +46,27 @@ func (c *Conn) Established() {
 	c.open = true
 	c.pool.stats.UpstreamOpened()
 }
+
+// Share notes that the connection carries several exchanges at once: its owner keeps it, and never releases it. retire is called on the loop when the node goes
+// out.
+func (c *Conn) Share(retire func()) {
+	c.retire = retire
+	c.pool.shared = append(c.pool.shared, c)
+}
+
+// Current reports whether a shared connection may be given more exchanges: its node is still reached as it was when the connection was made.
+func (c *Conn) Current() bool { return c.tls == c.node.tls.Load() && !c.node.retired.Load() }
+
+// Secured reports whether the connection is over TLS.
+func (c *Conn) Secured() bool { return c.layer != nil }
+
+// SpeaksHTTP2 reports whether the node has agreed to speak HTTP/2, once the connection is there: in plain text nobody asks.
+func (c *Conn) SpeaksHTTP2() bool {
+	return c.layer == nil || c.layer.State().NegotiatedProtocol == "h2"
+}
+
+// CountReuse counts one more exchange on a shared connection that has served before.
+func (c *Conn) CountReuse() { c.pool.stats.UpstreamReused() }
 
 // take returns the connection used last that is still good, or nil.
 func (p *pool) take() *Conn {
@@ -101,6 +126,9 @@ func (c *Conn) Discard() {
 		c.pool.stats.UpstreamClosed()
 	}
 	c.Loop().DropTimer(&c.timer)
+	if i := slices.Index(c.pool.shared, c); c.retire != nil && i >= 0 {
+		c.pool.shared = slices.Delete(c.pool.shared, i, i+1)
+	}
 	if c.idle {
 		c.idle = false
 		if i := slices.Index(c.pool.idle, c); i >= 0 {

@@ -203,6 +203,7 @@ func newService(name string, config *Config, state *serviceState) *Service {
 		health:          config.Health,
 		state:           state,
 		Attempts:        valueOr(config.Retry.Attempts, DefaultAttempts),
+		HTTP2:           config.HTTP2 || config.Protocol == "grpc",
 		ConnectTimeout:  config.Timeout.Connect.Std(),
 		ResponseTimeout: config.Timeout.Response.Std(),
 		IdleTimeout:     config.Timeout.Idle.Std(),

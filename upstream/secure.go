@@ -91,6 +91,7 @@ func newSecure(config *TLSConfig, before *secure) *secure {
 type nodeTLS struct {
 	of     *secure
 	config *tls.Config
+	http2  *tls.Config // config for HTTP/2, which TLS must agree upon (RFC 9113 §3.2)
 }
 
 // useTLS puts a service's TLS in force for new connections to the node.
@@ -105,16 +106,16 @@ func (n *Node) useTLS(s *secure) {
 			config = config.Clone()
 			config.ServerName, _, _ = net.SplitHostPort(n.Address)
 		}
-		n.tls.Store(&nodeTLS{s, config})
+		http2 := config.Clone()
+		http2.NextProtos = []string{"h2"}
+		n.tls.Store(&nodeTLS{s, config, http2})
 	}
 }
 
-// probing returns the configuration for a probe of that type: gRPC is HTTP/2, and TLS must say so (RFC 9113 §3.2).
+// probing returns the configuration for a probe of that type: gRPC is HTTP/2.
 func (n *nodeTLS) probing(kind string) *tls.Config {
 	if kind != "grpc" {
 		return n.config
 	}
-	c := n.config.Clone()
-	c.NextProtos = []string{"h2"}
-	return c
+	return n.http2
 }

@@ -16,7 +16,8 @@ import (
 // Service is one service as one snapshot sees it. It is immutable and may be used by every worker.
 type Service struct {
 	Name     string
-	Attempts int // tries in all, at least 1
+	Attempts int  // tries in all, at least 1
+	HTTP2    bool // nodes speak HTTP/2
 	Stats    *observe.Service
 
 	// When a request may be sent once more.

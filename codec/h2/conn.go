@@ -209,6 +209,12 @@ func (c *Conn) OpenNext(s *Stream) bool {
 	return true
 }
 
+// LastIdentifier reports whether OpenNext has no more identifiers to give.
+func (c *Conn) LastIdentifier() bool { return c.lastOurs >= maxStreamID-1 }
+
+// Forget unlinks a stream of a connection that is over.
+func (c *Conn) Forget(s *Stream) { c.unlink(s) }
+
 // Expect notes what the head of a request has said of its body, so that data beyond it is refused.
 func (c *Conn) Expect(s *Stream, f codec.Framing) { s.expect(f) }
 

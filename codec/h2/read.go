@@ -127,6 +127,9 @@ func (c *Conn) takeSettings(h frameHeader, p []byte) (ev Event, err *Error) {
 		c.settingsAck = true
 		return ev, c.idleFrame()
 	}
+	if !c.settled && c.opts.Client {
+		c.peerStreams = 1 << 31 // without a setting there is no bound; until then there was ours
+	}
 	window := uint32(c.peerWindow)
 	for ; len(p) > 0; p = p[6:] {
 		v := binary.BigEndian.Uint32(p[2:6])
