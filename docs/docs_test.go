@@ -149,6 +149,38 @@ func TestEveryErrorIsInTheReference(t *testing.T) {
 	}
 }
 
+// The rules are read in the source: no program needs a list of them.
+func TestEveryReasonToRefuseAMessageIsInTheReferenceWithItsStatus(t *testing.T) {
+	page := read(t, "reference/http.md")
+	_, refused, _ := strings.Cut(page, "## What is refused\n")
+	rows := map[string]string{} // by reason
+	for _, m := range regexp.MustCompile(`(?m)^\| ([a-z][^|]*) \| ([^|]*) \| (\d+) \| (RFC [^|]*) \|`).FindAllStringSubmatch(refused, -1) {
+		rows[m[1]] = m[3] + " " + m[4]
+	}
+	statuses := map[string]*fault.Kind{
+		"": fault.BadRequest, "RejectLineTooLong": fault.URITooLong, "RejectHeadersTooLarge": fault.HeadersTooLarge, "RejectVersion": fault.VersionUnsupported,
+		"RejectNotImplemented": fault.NotImplemented, "RejectExpectation": fault.Expectation,
+	}
+	rule := regexp.MustCompile(`(?m)^\tErr\w+ += (?:malformed\(|&(?:codec\.)?Reject\{Text: )"(?:h1|codec): ([^"]*)", (?:RFC: )?"([^"]*)"(?:, Class: codec\.(\w+))?[)}]$`)
+	for _, file := range []string{"../codec/h1/reject.go", "../codec/path.go"} {
+		source := read(t, file)
+		rules := rule.FindAllStringSubmatch(source, -1)
+		if len(rules) != strings.Count(source, "\n\tErr") {
+			t.Fatalf("%s has other rules than these %d", file, len(rules))
+		}
+		for _, r := range rules {
+			want := fmt.Sprint(statuses[r[3]].Status, " ", r[2])
+			if rows[r[1]] != want {
+				t.Errorf("%q has the row %q, want %q", r[1], rows[r[1]], want)
+			}
+			delete(rows, r[1])
+		}
+	}
+	for reason := range rows {
+		t.Errorf("%q is in the reference and is no rule", reason)
+	}
+}
+
 func TestEveryPluginKeyIsInTheReference(t *testing.T) {
 	page := read(t, "reference/plugins.md")
 	key := regexp.MustCompile(`(?m)^    "([a-z_]+)": \{`)
