@@ -21,6 +21,18 @@ func (h *Header) StripHopByHop() {
 	}
 }
 
+// StripNamed takes out of h, a trailer, the fields that the Connection fields of its head name, which may have been taken out of that (RFC 9110 §7.6.1).
+func (h *Header) StripNamed(head *Header) {
+	if !head.Seen(FieldConnection) {
+		return
+	}
+	for i := range head.fields {
+		if head.fields[i].ID == FieldConnection {
+			h.stripNamed(head.Value(i))
+		}
+	}
+}
+
 // hopByHopMask has the bit of every field that HopByHop names.
 var hopByHopMask = func() (mask uint32) {
 	for id := FieldOther; id <= FieldHTTP2Settings; id++ {

@@ -32,6 +32,19 @@ func TestHopByHopFieldsGoNoFurther(t *testing.T) {
 	}
 }
 
+func TestTrailersLoseWhatConnectionNames(t *testing.T) {
+	head, trailer := parsed("Connection: close, x", "Connection: B"), parsed("X: 1", "A: 2", "b: 3")
+	head.StripHopByHop()
+	trailer.StripNamed(head)
+	if got := text(trailer); got != "A=2" {
+		t.Error(got)
+	}
+	trailer.StripNamed(parsed("A: 1"))
+	if got := text(trailer); got != "A=2" {
+		t.Error(got)
+	}
+}
+
 func TestAddedHopByHopFieldsAreFoundToo(t *testing.T) {
 	h := parsed("A: 1")
 	h.Add("connection", []byte("a"))

@@ -290,6 +290,9 @@ func (x *Exchange) dropReplay() {
 
 // requestEnd tells that the request is whole. trailer may be nil, and stays valid while the exchange lasts.
 func (x *Exchange) requestEnd(trailer *codec.Header) {
+	if trailer != nil {
+		trailer.StripNamed(&x.req.Header)
+	}
 	x.requestEnded, x.trailer = true, trailer
 	x.call.sendEnd(trailer)
 	switch {

@@ -47,17 +47,31 @@ func (x *Exchange) responseHead() {
 	}
 	x.dropReplay()
 	x.state, x.status = stateRelaying, status
-	x.resp.Header.StripHopByHop()
+	x.stripResponse()
 	x.setSticky()
-	if !x.resp.Header.Seen(codec.FieldDate) { // RFC 9110 §6.6.1
-		x.resp.Header.AddID(codec.FieldDate, "Date", x.worker.date())
-	}
 	x.route.Chain.Response(x)
 	x.down.sendHead(&x.resp)
 	if x.resp.Framing.HasBody() {
 		x.await(waitBody)
 	} else {
 		x.awaitNothing()
+	}
+}
+
+// stripResponse takes out of the node's head what is for one hop only, and adds what must be there: a Date (RFC 9110 §6.6.1) and, in a 426, the protocols that the node would
+// switch to (§15.5.22), since an upgrade that a client asks for is passed on.
+func (x *Exchange) stripResponse() {
+	h := &x.resp.Header
+	var protocols []byte
+	if x.resp.Status == 426 && x.req.Version == codec.HTTP11 {
+		protocols = h.GetID(codec.FieldUpgrade)
+	}
+	h.StripHopByHop()
+	if protocols != nil {
+		h.AddID(codec.FieldUpgrade, "Upgrade", protocols)
+	}
+	if !h.Seen(codec.FieldDate) {
+		h.AddID(codec.FieldDate, "Date", x.worker.date())
 	}
 }
 
@@ -80,6 +94,7 @@ func (x *Exchange) responseEnd(trailer *codec.Header) {
 	x.try.End()
 	x.service.Stats.Outcome(x.worker.index, x.result)
 	if trailer != nil {
+		trailer.StripNamed(&x.resp.Header)
 		x.down.sendTrailer(trailer)
 	}
 	x.finish(false)

@@ -42,7 +42,7 @@ type ResponseOptions struct {
 // AppendResponseHead appends the head of resp as HTTP/1.1: the node's reason phrase, or the standard one where it gave none, and the fields in
 // their order and spelling without the removed ones. Framing fields are written from opts.Framing as AppendRequestHead does; with
 // BodyNone a Content-Length that is there stays as information (an answer to HEAD, 304), but not in 1xx and 204. Connection is written from
-// opts alone, but for 1xx, whose Connection and Upgrade fields are the caller's.
+// opts alone, and names Upgrade where that is there; in 1xx it is the caller's.
 func AppendResponseHead(dst []byte, resp *codec.Response, opts ResponseOptions) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(resp.Status), 10)
@@ -67,7 +67,12 @@ func AppendResponseHead(dst []byte, resp *codec.Response, opts ResponseOptions) 
 	if !framed {
 		dst = appendFraming(dst, f)
 	}
+	upgrade := resp.Header.FindID(codec.FieldUpgrade) >= 0
 	switch {
+	case upgrade && !opts.KeepAlive:
+		dst = append(dst, "Connection: close, upgrade\r\n"...)
+	case upgrade: // RFC 9110 §7.8
+		dst = append(dst, "Connection: upgrade\r\n"...)
 	case !opts.KeepAlive:
 		dst = append(dst, "Connection: close\r\n"...)
 	case opts.Version == codec.HTTP10:

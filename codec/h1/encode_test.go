@@ -128,6 +128,10 @@ func TestResponseHeadIsWrittenForItsClient(t *testing.T) {
 			ResponseOptions{codec.HTTP11, true, length(0)}, "HTTP/1.1 204 No Content\r\n\r\n"},
 		{"1xx has none either, and says nothing of the connection", codec.MethodGet, "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n",
 			ResponseOptions{codec.HTTP10, true, length(0)}, "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"},
+		{"upgrade is named by connection", codec.MethodGet, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n", // RFC 9110 §7.8
+			ResponseOptions{codec.HTTP11, true, length(0)}, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nContent-Length: 0\r\nConnection: upgrade\r\n\r\n"},
+		{"beside close", codec.MethodGet, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+			ResponseOptions{codec.HTTP11, false, length(0)}, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nContent-Length: 0\r\nConnection: close, upgrade\r\n\r\n"},
 		{"101 keeps the caller's connection field", codec.MethodGet, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
 			ResponseOptions{codec.HTTP11, false, codec.Framing{}}, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"},
 	}
