@@ -13,6 +13,10 @@ import (
 
 // admit counts a new client connection and reports false where there are too many. Whose it is, a PROXY header has yet to tell where there is to be one.
 func (w *worker) admit(from *client, d *door) bool {
+	if pressure(w.server.pressure.Load()) == refusing {
+		w.stats.ConnRefused(observe.RefusedMemory)
+		return false
+	}
 	if !w.server.enter() {
 		w.stats.ConnRefused(observe.RefusedConnections)
 		return false

@@ -157,6 +157,15 @@ func (s *session) drain() {
 	}
 }
 
+// shed ends a session that rests between two requests.
+func (s *session) shed() bool {
+	if s.phase != phaseIdle || !s.served || s.conn.Queued() > 0 {
+		return false
+	}
+	s.close()
+	return true
+}
+
 // close is the end of the session.
 func (s *session) close() {
 	s.phase = phaseClosed

@@ -77,6 +77,9 @@ type LimitsConfig struct {
 	// Of those connections, the ones of one client: an IPv4 address or the /64 of an IPv6 address. 0 = no bound. Trusted proxies are not counted, since their
 	// connections are those of many.
 	ConnectionsPerClient int `json:"connections_per_client"`
+
+	// What the process may use. Near it new requests are answered 503. 0 = GOMEMLIMIT or, without it, the container's limit.
+	Memory unit.Size `json:"memory"`
 }
 
 // SetDefaults sets every limit to its default. A file is decoded over them, since 0 has a meaning of its own.
@@ -98,9 +101,15 @@ func (c *LimitsConfig) Validate() error {
 	checkSize(&p, "body", c.Body, 0, 1<<50)
 	checkCount(&p, "connections", c.Connections, 0, 1<<30)
 	checkCount(&p, "connections_per_client", c.ConnectionsPerClient, 0, 1<<30)
+	if c.Memory != 0 {
+		checkSize(&p, "memory", c.Memory, leastMemory, 1<<50)
+	}
 	checkCount(&p, "pipeline", c.Pipeline, 1, 4096)
 	return p.Err()
 }
+
+// leastMemory is what the gateway needs with its embedded store and a few connections, twice.
+const leastMemory = 128 << 20
 
 // Heads returns the limits that the parsers of request heads work with.
 func (c *LimitsConfig) Heads() codec.Limits {

@@ -32,10 +32,10 @@ func (w *worker) stopAccepting(empty chan<- struct{}) {
 	w.listeners = nil
 }
 
-// last reports whether the answer whose head is about to be sent is the last on its connection because the worker drains. Requests that have come behind
+// last reports whether the answer whose head is about to be sent is the last on its connection because memory is short or the worker drains. Requests that have come behind
 // this one would be lost then: while another process takes over they are answered first.
 func (s *session) last() bool {
-	return s.worker.draining && !(s.worker.handingOver && s.phase == phaseWait && len(s.conn.Unread()) > 0)
+	return s.worker.server.short() || s.worker.draining && !(s.worker.handingOver && s.phase == phaseWait && len(s.conn.Unread()) > 0)
 }
 
 // tellIfEmpty tells who waits for the drain that no session is left.

@@ -199,6 +199,10 @@ func (x *Exchange) begin(ended bool) {
 	x.requestEnded = ended
 	x.noteRequest()
 	x.findClient()
+	if x.worker.server.short() {
+		x.fail(fault.New("begin", fault.Internal, fault.ShortOfMemory, nil))
+		return
+	}
 	limit := x.set.limits.body
 	if limit > 0 && x.req.Framing.Kind == codec.BodyLength && x.req.Framing.Length > limit {
 		x.fail(fault.New("read request head", fault.Downstream, fault.TooLarge, nil))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"sluice/core/event"
 	"sluice/core/observe"
 	"sluice/internal/fault"
 	"sluice/upstream"
@@ -57,6 +58,11 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.tryStart = x.worker.loop.Now()
 	x.try.Begin(x.service, x.worker.index, node, x.tryStart)
 	call, err := x.worker.dial(x, node, fresh)
+	if event.Exhausted(err) { // the node is not to blame, and asking another would want for the same
+		x.try.End()
+		x.fail(fault.New("connect", fault.Internal, fault.Overloaded, err))
+		return
+	}
 	if err != nil {
 		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
 		return

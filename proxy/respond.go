@@ -113,7 +113,7 @@ func (x *Exchange) answer(e *fault.Error) {
 	switch e.Kind {
 	case fault.MethodNotAllowed:
 		x.addAllow()
-	case fault.Overloaded, fault.RateLimited:
+	case fault.Overloaded, fault.ShortOfMemory, fault.RateLimited:
 		x.resp.Header.Add("Retry-After", retryAfter)
 	}
 	x.sendOwn(body)

@@ -11,6 +11,8 @@ type seat struct {
 type drainer interface {
 	// drain ends the session as soon as nothing is under way.
 	drain()
+	// shed ends the session if it rests between two requests, and reports whether it did.
+	shed() bool
 }
 
 // link puts a session on the worker's list.
@@ -19,6 +21,8 @@ func (w *worker) link(s *seat, session drainer, from *client) {
 	s.next = w.sessions
 	if s.next != nil {
 		s.next.prev = s
+	} else {
+		w.oldest = s
 	}
 	w.sessions = s
 }
@@ -35,6 +39,8 @@ func (w *worker) unlink(s *seat) bool {
 	}
 	if s.next != nil {
 		s.next.prev = s.prev
+	} else {
+		w.oldest = s.prev
 	}
 	s.prev, s.next = nil, nil
 	return true

@@ -16,6 +16,7 @@ import (
 
 	"sluice/core/event"
 	"sluice/core/observe"
+	"sluice/internal/memory"
 	"sluice/router"
 	"sluice/upstream"
 )
@@ -29,18 +30,21 @@ type Config struct {
 	Limits         LimitsConfig
 	Timeouts       TimeoutsConfig
 
-	now func() int64 // of the loops (event.Options); for tests
+	now    func() int64                  // of the loops (event.Options); for tests
+	memory func(limit uint64) memory.Use // in place of the process's own; for tests
 }
 
 // Server is the data plane. Make it with New, then Listen, then Start.
 type Server struct {
 	config Config
 	logger *slog.Logger
+	stats  *observe.Registry
 	cpus   []int // that the process may run on, for pinning
 
 	workers  []*worker
 	snapshot atomic.Pointer[Snapshot]
 	settings atomic.Pointer[settings]
+	pressure atomic.Int32 // of memory
 	tls      *terminator
 	conns    atomic.Int64  // of clients
 	clients  *clientCounts // how many of them are of whom
@@ -50,11 +54,13 @@ type Server struct {
 	started   bool
 	running   sync.WaitGroup
 	failed    chan error
+	quit      chan struct{} // closed by Close
+	closing   sync.Once
 }
 
 // New makes the workers. Nothing listens yet.
 func New(config Config, stats *observe.Registry, logger *slog.Logger) (*Server, error) {
-	s := &Server{config: config, logger: logger, clients: newClientCounts(), failed: make(chan error, config.Workers)}
+	s := &Server{config: config, logger: logger, stats: stats, quit: make(chan struct{}), clients: newClientCounts(), failed: make(chan error, config.Workers)}
 	s.tls = newTerminator(s)
 	s.Apply(Settings{TrustedProxies: config.TrustedProxies, Limits: config.Limits, Timeouts: config.Timeouts})
 	empty, err := router.Build[*Route](nil)
@@ -96,6 +102,7 @@ func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
 // Start runs the workers, each on a goroutine of its own.
 func (s *Server) Start() {
 	s.started = true
+	s.running.Go(func() { s.watchMemory(s.quit) })
 	for _, w := range s.workers {
 		s.running.Go(func() {
 			if err := w.loop.Run(); err != nil {
@@ -155,6 +162,7 @@ func (s *Server) openConns() int {
 
 // Close stops the workers at once and waits for them. Connections that are open are closed. Also for a server that was never started.
 func (s *Server) Close() {
+	s.closing.Do(func() { close(s.quit) })
 	for _, w := range s.workers {
 		w.loop.Stop()
 	}

@@ -32,6 +32,7 @@ type limits struct {
 	conns    int64
 
 	connsPerClient int64
+	memory         uint64 // 0 = what the environment says
 }
 
 type timeouts struct {
@@ -46,7 +47,7 @@ func newSettings(c *Settings) *settings {
 		limits: limits{
 			heads: c.Limits.Heads(), body: int64(c.Limits.Body),
 			pipeline: c.Limits.Pipeline, conns: int64(c.Limits.Connections),
-			connsPerClient: int64(c.Limits.ConnectionsPerClient),
+			connsPerClient: int64(c.Limits.ConnectionsPerClient), memory: uint64(c.Limits.Memory),
 		},
 		timeouts: timeouts{
 			requestHeader: t.RequestHeader.Std(), requestBody: t.RequestBody.Std(), keepAlive: t.KeepAlive.Std(), send: t.Send.Std(),

@@ -21,6 +21,7 @@ type worker struct {
 	random *rand.ChaCha8
 
 	listeners   []listener
+	oldest      *seat           // the other end of the list
 	sessions    *seat           // list of all client connections that can have requests
 	greetings   greetings       // those that cannot yet
 	draining    bool            // nothing is accepted any more, and the process is to end
@@ -79,6 +80,9 @@ func (w *worker) acceptor(l *ListenerConfig) event.Accept {
 func (w *worker) accept(c *event.Conn, err error, d *door) event.Handler {
 	if err != nil {
 		w.stats.AcceptError()
+		if event.Exhausted(err) {
+			w.shed(shedForDescriptors, observe.ShedDescriptors)
+		}
 		return nil
 	}
 	from := w.newClient(c.Remote(), d)

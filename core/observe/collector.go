@@ -36,6 +36,9 @@ var (
 			"the client asked for), client_certificate (the client's is missing or not trusted) or not_tls. Those that are done also by version and by whether a session was resumed.",
 		"result", "version", "resumed")
 	refusedDesc = desc("connections_refused_total", "Connections of clients that were closed at once, by the setting that asked for it.", "limit")
+	shedDesc    = desc("connections_shed_total", "Idle connections of clients that were closed before their time, by what was wanting.", "reason")
+	usedDesc    = desc("memory_used_bytes", "Memory in use that the collector could not free, as limits.memory counts it.")
+	limitDesc   = desc("memory_limit_bytes", "What limits.memory comes to; 0 = no limit.")
 	tunnelsDesc = desc("tunnels", "Open tunnels.")
 
 	droppedDesc  = desc("access_log_dropped_total", "Lines of the access log that were not written, since the file was too slow or refused them.")
@@ -76,7 +79,7 @@ var plainCounters = [...]struct {
 // Describe sends every description.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, durationDesc, outcomeDesc, reasonDesc, connectionsDesc, openedDesc, refusedDesc, handshakesDesc, tunnelsDesc, droppedDesc, failuresDesc,
+		requestsDesc, durationDesc, outcomeDesc, reasonDesc, connectionsDesc, openedDesc, refusedDesc, shedDesc, usedDesc, limitDesc, handshakesDesc, tunnelsDesc, droppedDesc, failuresDesc,
 		nodesDesc, flipsDesc, probesDesc, ejectedDesc,
 		workersDesc, startedDesc, revisionDesc, inErrorDesc, snapshotsDesc, appliedDesc, buildDesc,
 	} {
@@ -208,6 +211,10 @@ func (r *Registry) collectWorkers(s sink) {
 		s.counter(refusedDesc, sum(func(c *workerCounts) *atomic.Uint64 { return &c.connsRefused[why] }), why.String())
 	}
 
+	for why := range Shed(sheds) {
+		s.counter(shedDesc, sum(func(c *workerCounts) *atomic.Uint64 { return &c.connsShed[why] }), why.String())
+	}
+
 	flags := make(map[string]uint64)
 	for _, w := range r.workers {
 		w.flags.each(func(flag string, n uint64) { flags[flag] += n })
@@ -221,6 +228,8 @@ func (r *Registry) collectConfig(s sink) {
 	log := r.accessLog.Load()
 	s.counter(droppedDesc, log.Dropped())
 	s.counter(failuresDesc, log.writeErrors())
+	s.gauge(usedDesc, float64(r.memoryUsed.Load()))
+	s.gauge(limitDesc, float64(r.memoryLimit.Load()))
 	s.gauge(workersDesc, float64(len(r.workers)))
 	s.gauge(startedDesc, float64(r.started.UnixMilli())/1e3)
 	s.gauge(revisionDesc, float64(r.revision.Load()))

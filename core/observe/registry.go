@@ -60,6 +60,10 @@ type Registry struct {
 	store     atomic.Pointer[func() StoreState] // nil = nobody to ask
 
 	rebuildsSame, rebuildsDifferent atomic.Uint64
+
+	// Told by the watch of the memory.
+	memoryUsed  atomic.Uint64
+	memoryLimit atomic.Uint64
 }
 
 // NewRegistry returns a Registry for that many workers, at least one.
@@ -143,6 +147,12 @@ func (r *Registry) SetRevision(applied int64) {
 
 // SetResourcesInError tells how many resources of the store do not parse or validate.
 func (r *Registry) SetResourcesInError(n int) { r.inError.Store(int64(n)) }
+
+// SetMemory tells how much memory is in use, and how much may be.
+func (r *Registry) SetMemory(used, limit uint64) {
+	r.memoryUsed.Store(used)
+	r.memoryLimit.Store(limit)
+}
 
 // SetVersion tells the version of the program.
 func (r *Registry) SetVersion(version string) {

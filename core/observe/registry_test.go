@@ -77,6 +77,7 @@ func TestEveryEventHasItsOwnCounter(t *testing.T) {
 	for n, event := range []func(){
 		w.UpstreamReused, w.Retry, w.AcceptError, w.Panic, func() { w.ConnRefused(RefusedConnections) }, w.ConnOpened, w.ConnClosed,
 		w.UpstreamOpened, w.UpstreamClosed, w.TunnelOpened, w.TunnelClosed, func() { w.ConnRefused(RefusedPerClient) },
+		func() { w.ConnRefused(RefusedMemory) }, func() { w.ConnShed(ShedDescriptors) }, func() { w.ConnShed(ShedMemory) },
 	} {
 		for range 100 - n {
 			event()
@@ -89,6 +90,9 @@ func TestEveryEventHasItsOwnCounter(t *testing.T) {
 		"sluice_panics_total":                                            97,
 		"sluice_connections_refused_total{limit=connections}":            96,
 		"sluice_connections_refused_total{limit=connections_per_client}": 89,
+		"sluice_connections_refused_total{limit=memory}":                 88,
+		"sluice_connections_shed_total{reason=descriptors}":              87,
+		"sluice_connections_shed_total{reason=memory}":                   86,
 		"sluice_connections_total{side=downstream}":                      95,
 		"sluice_connections{side=downstream}":                            1,
 		"sluice_connections_total{side=upstream}":                        93,
@@ -104,7 +108,10 @@ func TestControlPlaneStateIsPublished(t *testing.T) {
 	r.SetRevision(41)
 	r.SetRevision(42)
 	r.SetResourcesInError(2)
+	r.SetMemory(7, 9)
 	wantValues(t, r, map[string]float64{
+		"sluice_memory_used_bytes":         7,
+		"sluice_memory_limit_bytes":        9,
 		"sluice_workers":                   3,
 		"sluice_config_revision":           42,
 		"sluice_config_snapshots_total":    2,

@@ -34,6 +34,7 @@ type workerCounts struct {
 	acceptErrors  atomic.Uint64
 	panics        atomic.Uint64
 	connsRefused  [refusals]atomic.Uint64
+	connsShed     [sheds]atomic.Uint64
 	tunnelsOpened atomic.Uint64
 	tunnelsClosed atomic.Uint64
 	proxyRefused  atomic.Uint64
@@ -70,6 +71,9 @@ func (w *Worker) ConnClosed() { w.counts.connClosed.Add(1) }
 
 // ConnRefused counts a connection that was accepted and closed at once.
 func (w *Worker) ConnRefused(why Refusal) { w.counts.connsRefused[why].Add(1) }
+
+// ConnShed counts a connection that was idle and closed before its time.
+func (w *Worker) ConnShed(why Shed) { w.counts.connsShed[why].Add(1) }
 
 // AcceptError counts an accept that failed, such as for want of descriptors.
 func (w *Worker) AcceptError() { w.counts.acceptErrors.Add(1) }
@@ -108,10 +112,24 @@ type Refusal uint8
 const (
 	RefusedConnections Refusal = iota // limits.connections
 	RefusedPerClient                  // limits.connections_per_client
+	RefusedMemory                     // limits.memory
 
 	refusals = iota
 )
 
 func (r Refusal) String() string {
-	return [...]string{"connections", "connections_per_client"}[r]
+	return [...]string{"connections", "connections_per_client", "memory"}[r]
 }
+
+// Shed is what was wanting when an idle connection was closed before its time.
+type Shed uint8
+
+// The reasons to shed.
+const (
+	ShedDescriptors Shed = iota
+	ShedMemory
+
+	sheds = iota
+)
+
+func (s Shed) String() string { return [...]string{"descriptors", "memory"}[s] }

@@ -61,6 +61,7 @@ var (
 	UpstreamProtocol   = &Kind{502, "upstream_protocol", "The upstream answered with something that is not valid HTTP.", "UPE"}
 	NoHealthyNode      = &Kind{503, "no_healthy_node", "No upstream node is available.", "UH"}
 	Overloaded         = &Kind{503, "overloaded", "The gateway or the upstream is overloaded.", "UO"}
+	ShortOfMemory      = &Kind{503, "overloaded", "The gateway is short of memory.", "OM"}
 	UpstreamTimeout    = &Kind{504, "upstream_timeout", "The upstream did not answer in time.", "UT"}
 	StreamIdle         = &Kind{0, "tunnel_idle", "Neither side of the tunnel said anything for too long.", "SI"}
 	ClientGone         = &Kind{0, "client_gone", "The client closed the connection.", "DC"}
@@ -70,7 +71,7 @@ var (
 func Kinds() []*Kind {
 	return []*Kind{
 		BadRequest, NoRoute, MethodNotAllowed, RequestTimeout, TooLarge, URITooLong, Expectation, Misdirected, UpgradeRequired, HeadersTooLarge, RateLimited,
-		InternalError, NotImplemented, VersionUnsupported, UpstreamConnect, UpstreamReset, UpstreamProtocol, NoHealthyNode, Overloaded,
+		InternalError, NotImplemented, VersionUnsupported, UpstreamConnect, UpstreamReset, UpstreamProtocol, NoHealthyNode, Overloaded, ShortOfMemory,
 		UpstreamTimeout, StreamIdle, ClientGone,
 	}
 }
