@@ -2,7 +2,9 @@
 package docs_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -133,6 +135,69 @@ func TestEveryMetricIsInTheReference(t *testing.T) {
 	}
 	for metric := range rows {
 		t.Errorf("%s is in the reference and is no metric", metric)
+	}
+}
+
+func TestEveryFieldAndFlagOfTheAccessLogIsInTheReference(t *testing.T) {
+	page := read(t, "reference/access-log.md")
+	fields, flags, _ := strings.Cut(page, "\n## Flags\n")
+	rows := firstColumn(fields)
+	for field := range loggedFields(t) {
+		if _, ok := rows[field]; !ok {
+			t.Errorf("the field %s is not in the reference", field)
+		}
+		delete(rows, field)
+	}
+	for field := range rows {
+		t.Errorf("%s is in the reference and is no field", field)
+	}
+	rows = firstColumn(flags)
+	for _, k := range fault.Kinds() {
+		if _, ok := rows[k.Flag]; !ok {
+			t.Errorf("the flag %s is not in the reference", k.Flag)
+		}
+	}
+}
+
+// loggedFields returns a line of the access log that has every field.
+func loggedFields(t *testing.T) map[string]any {
+	path := filepath.Join(t.TempDir(), "access.log")
+	log, err := observe.OpenAccessLog(observe.AccessLogConfig{Path: path}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats := observe.NewRegistry(1)
+	stats.SetAccessLog(log)
+	var rec observe.Record
+	fill(reflect.ValueOf(&rec).Elem())
+	rec.ClientIP = netip.MustParseAddr("192.0.2.1")
+	rec.Route, rec.Service = stats.Route("r", "s"), stats.Service("s")
+	stats.Worker(0).Finish(&rec)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]any{}
+	if err := json.Unmarshal([]byte(read(t, path)), &fields); err != nil {
+		t.Fatal(err)
+	}
+	return fields
+}
+
+// fill gives every plain field of a struct a value that is not zero.
+func fill(v reflect.Value) {
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case f.CanInt():
+			f.SetInt(200)
+		case f.CanUint():
+			f.SetUint(200)
+		case f.Kind() == reflect.String:
+			f.SetString("x")
+		case f.Kind() == reflect.Bool:
+			f.SetBool(true)
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Uint8:
+			f.SetBytes([]byte("x"))
+		}
 	}
 }
 
