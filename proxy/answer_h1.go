@@ -3,6 +3,7 @@ package proxy
 import (
 	"sluice/codec"
 	"sluice/codec/h1"
+	"sluice/internal/fault"
 )
 
 // The session as the downstream side of its exchange, and what follows the end of one.
@@ -164,6 +165,13 @@ func (s *session) shed() bool {
 	}
 	s.close()
 	return true
+}
+
+// stop cuts what is under way.
+func (s *session) stop() {
+	if r := s.request; r != nil && !r.over {
+		r.requestFailed(fault.New("stop", fault.Internal, fault.Stopped, nil))
+	}
 }
 
 // close is the end of the session.

@@ -23,6 +23,15 @@ func (w *worker) handOver(empty chan<- struct{}) {
 	w.tellIfEmpty()
 }
 
+// stop cuts what is under way, so that it is recorded.
+func (w *worker) stop() {
+	for s := w.sessions; s != nil; {
+		next := s.next
+		s.session.stop()
+		s = next
+	}
+}
+
 func (w *worker) stopAccepting(empty chan<- struct{}) {
 	w.draining = true
 	w.drained = empty

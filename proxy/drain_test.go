@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -134,5 +135,94 @@ func TestAConnectionThatTheClientWantsClosedIsClosedAtOnce(t *testing.T) {
 	b.wantEnd()
 	if gone() {
 		t.Error("the connection was closed with bytes unread")
+	}
+}
+
+// A tunnel goes on while the gateway drains. When the time of the drain is up it is cut, and logged like one that ended by itself.
+func TestATunnelLivesThroughADrainUntilItsTimeIsUp(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) {
+		c.head()
+		c.write(switched)
+		_, _ = io.Copy(c.TCPConn, c.r)
+	})
+	g := newGateway(t, []string{n.addr}, withLog())
+	c, r := openTunnel(t, g.addr)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	said := make(chan error, 1)
+	go func() { said <- g.Drain(ctx) }()
+	g.await(t, "the drain", func(w *worker) bool { return w.draining })
+	for range 3 {
+		if _, err := io.WriteString(c, "still here"); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len("still here"))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != "still here" {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	cancel() // its time is up
+	if err := testnet.Receive(t, "the drain", said); err == nil || !strings.Contains(err.Error(), "1 connections") {
+		t.Errorf("got %v", err)
+	}
+	g.Close()
+	_, _ = io.ReadAll(r)
+	if l := g.logged(t, 1)[0]; l.Flag != "LR" || l.Code != "stopped" || l.Status != 101 || l.BytesIn != 30 || l.BytesOut != 30 {
+		t.Errorf("logged %+v", l)
+	}
+	if opened, open := g.metric(t, "sluice_tunnels_total"), g.metric(t, "sluice_tunnels"); opened != 1 || open != 0 {
+		t.Errorf("%v tunnels were opened, %v are open", opened, open)
+	}
+}
+
+// What the end of the process cuts is in the log, whatever the protocol; and the client can tell that it was cut.
+func TestWhatIsCutByTheEndOfTheProcessIsLogged(t *testing.T) {
+	asked := make(chan struct{}, 3)
+	n := newNode(t, func(c *nodeConn) {
+		for head := c.head(); head != ""; head = c.head() {
+			if strings.HasPrefix(head, "GET /again") {
+				c.write(ok)
+				continue
+			}
+			if strings.HasPrefix(head, "GET /half") {
+				c.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+			}
+			asked <- struct{}{}
+			c.hold()
+		}
+	})
+	g := newGateway(t, []string{n.addr}, withLog())
+	half, waiting, idle := g.connect(t), g.connect(t), g.connect(t)
+	idle.wantGet("ok")
+	half.send("GET /half HTTP/1.1\r\nHost: a\r\n\r\n")
+	if _, err := half.r.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	waiting.send("GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n")
+	failed := make(chan error, 1)
+	go func() {
+		resp, err := h2cClient(t).Get("http://" + g.addr + "/h2")
+		if err == nil {
+			resp.Body.Close()
+		}
+		failed <- err
+	}()
+	for range 3 {
+		testnet.Receive(t, "the requests to reach the node", asked)
+	}
+	g.Close()
+	if a := half.answer(); a.status != 200 || a.body != "half" || a.cut == nil {
+		t.Errorf("got %+v", a)
+	}
+	if a, err := readAnswer(waiting.r, "GET"); err == nil {
+		t.Errorf("got %+v", a)
+	}
+	if err := testnet.Receive(t, "the end of the HTTP/2 request", failed); err == nil {
+		t.Error("it was answered")
+	}
+	for _, l := range g.logged(t, 4)[1:] {
+		if l.Flag != "LR" {
+			t.Errorf("logged %+v", l)
+		}
 	}
 }

@@ -76,6 +76,7 @@ type Exchange struct {
 	start       int64           // loop time
 	startWall   int64
 	tryStart    int64 // loop time of the latest try
+	readTime    int64 // until the head of the request was whole
 	connectTime int64
 	headTime    int64
 	bytesIn     int64
@@ -189,7 +190,7 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 	x.failed, x.trailer = nil, nil
 	x.status = 0
 	x.start, x.startWall = w.loop.Now(), w.wall()
-	x.connectTime, x.headTime, x.bytesIn, x.bytesOut = 0, 0, 0, 0
+	x.readTime, x.connectTime, x.headTime, x.bytesIn, x.bytesOut = 0, 0, 0, 0, 0
 	x.idLen = 0
 	x.clientIP = c.addr.Addr()
 }
@@ -197,6 +198,7 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 // begin routes the request whose head has come. ended says that there is no body.
 func (x *Exchange) begin(ended bool) {
 	x.requestEnded = ended
+	x.readTime = x.worker.loop.Now() - x.start
 	x.noteRequest()
 	x.findClient()
 	if x.worker.server.short() {

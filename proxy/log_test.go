@@ -30,6 +30,10 @@ type logLine struct {
 	Flag       string `json:"flag"`
 	Code       string `json:"code"`
 	Agent      string `json:"user_agent"`
+
+	Duration  float64 `json:"duration_ms"`
+	Head      float64 `json:"head_ms"`
+	FirstByte float64 `json:"first_byte_ms"`
 }
 
 func (g *gateway) openLog(t testing.TB) {

@@ -142,16 +142,16 @@ func (r *requestH2) reset(ev *h2.Event) {
 	if ev.Err != nil {
 		err = ev.Err
 	}
-	r.lost(err)
+	r.lost(clientGone(err))
 }
 
 // lost ends a stream that cannot be answered any more.
-func (r *requestH2) lost(err error) {
+func (r *requestH2) lost(e *fault.Error) {
 	if r.over {
 		r.end(h2.Cancel)
 		return
 	}
-	r.x.requestFailed(lost(err))
+	r.x.requestFailed(e)
 }
 
 // Expired is the timer: the client has sent nothing of its body for too long. One that has its answer's head may be silent: the streams of gRPC are of that kind.

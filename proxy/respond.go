@@ -206,6 +206,7 @@ func (x *Exchange) record() {
 	r := observe.Record{
 		Start:       x.startWall,
 		Duration:    x.worker.loop.Now() - x.start,
+		ReadTime:    x.readTime,
 		ConnectTime: x.connectTime,
 		HeadTime:    x.headTime,
 		Method:      x.asked.method,

@@ -13,6 +13,8 @@ type drainer interface {
 	drain()
 	// shed ends the session if it rests between two requests, and reports whether it did.
 	shed() bool
+	// stop ends what is under way, since the process ends.
+	stop()
 }
 
 // link puts a session on the worker's list.

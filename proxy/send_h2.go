@@ -101,7 +101,7 @@ func (s *sessionH2) sendExpired() {
 	s.codec.Each(func(stream *h2.Stream) {
 		r := stream.Owner.(*requestH2)
 		if r.backlog.size > 0 && !r.moved {
-			r.lost(errSendTimeout)
+			r.lost(clientGone(errSendTimeout))
 			return
 		}
 		r.moved = false

@@ -160,10 +160,11 @@ func (s *Server) openConns() int {
 	return total
 }
 
-// Close stops the workers at once and waits for them. Connections that are open are closed. Also for a server that was never started.
+// Close stops the workers at once and waits for them. Exchanges that are under way are cut and recorded. Also for a server that was never started.
 func (s *Server) Close() {
 	s.closing.Do(func() { close(s.quit) })
 	for _, w := range s.workers {
+		w.loop.Post(w.stop)
 		w.loop.Stop()
 	}
 	if !s.started {

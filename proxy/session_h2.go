@@ -218,15 +218,15 @@ func (s *sessionH2) watchFrame(partial bool) {
 func (s *sessionH2) fail(err error) {
 	s.control()
 	s.conn.Commit(s.codec.AppendGoAway(s.conn.Buffer(), h2.CodeOf(err), false))
-	s.abandon(err)
+	s.abandon(clientGone(err))
 	s.endSide()
 }
 
 // abandon ends every exchange: there is nobody to answer any more.
-func (s *sessionH2) abandon(err error) {
+func (s *sessionH2) abandon(e *fault.Error) {
 	s.phase, s.shut = h2Linger, true
 	s.codec.Each(func(stream *h2.Stream) {
-		stream.Owner.(*requestH2).lost(err)
+		stream.Owner.(*requestH2).lost(e)
 	})
 }
 
@@ -244,14 +244,14 @@ func (s *sessionH2) EOF(*event.Conn) {
 	}
 	s.codec.Each(func(stream *h2.Stream) {
 		if !stream.RecvEnded() {
-			stream.Owner.(*requestH2).lost(errTruncated)
+			stream.Owner.(*requestH2).lost(clientGone(errTruncated))
 		}
 	})
 }
 
 // Closed is the end of the connection.
 func (s *sessionH2) Closed(_ *event.Conn, err error) {
-	s.abandon(err)
+	s.abandon(clientGone(err))
 	s.close()
 }
 
@@ -317,6 +317,20 @@ func (s *sessionH2) drain() {
 	s.worker.loop.SetTimer(&s.timer, greetTime)
 }
 
+// shed lets a client go that has nothing under way.
+func (s *sessionH2) shed() bool {
+	if s.phase != h2Open || !s.served || s.requests > 0 || s.conn.Queued() > 0 {
+		return false
+	}
+	s.leave()
+	return true
+}
+
+// stop cuts what is under way.
+func (s *sessionH2) stop() {
+	s.abandon(fault.New("stop", fault.Internal, fault.Stopped, nil))
+}
+
 // leave names the last stream that is taken. The connection ends with the last answer.
 func (s *sessionH2) leave() {
 	s.phase = h2Leaving
@@ -355,8 +369,8 @@ func (s *sessionH2) close() {
 	s.worker.leave(&s.seat)
 }
 
-// lost is how an exchange ends whose client is gone.
-func lost(err error) *fault.Error {
+// clientGone is how an exchange ends whose client is gone.
+func clientGone(err error) *fault.Error {
 	return fault.New("client connection", fault.Downstream, fault.ClientGone, err)
 }
 

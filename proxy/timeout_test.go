@@ -413,3 +413,31 @@ func TestADrainWaitsForAFirstRequestForAMoment(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The log has the lengths of the parts of an exchange: until the head was whole, to connect, to the first byte of the answer, and the whole.
+func TestTheLogTellsHowLongEachPartTook(t *testing.T) {
+	release := make(chan string)
+	n := newNode(t, func(c *nodeConn) {
+		c.head()
+		for s := range release {
+			c.write(s)
+		}
+	})
+	g := newGateway(t, []string{n.addr}, withLog(), withClock())
+	b := g.connect(t)
+	b.send("GET / HTTP/1.1\r\nHo")
+	g.await(t, "half of the head", in(phaseHead))
+	g.pass(t, 2*time.Second)
+	b.send("st: a\r\n\r\n")
+	g.await(t, "the request to be sent", waitingFor(waitHead))
+	g.pass(t, 3*time.Second)
+	release <- "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"
+	g.await(t, "the answer to begin", func(w *worker) bool { return waitingFor(waitBody)(w) && w.first().request.bytesOut == 1 })
+	g.pass(t, 4*time.Second)
+	release <- "k"
+	close(release)
+	b.answer().want(t, 200, "ok")
+	if l := g.logged(t, 1)[0]; l.Head != 2000 || l.FirstByte != 5000 || l.Duration != 9000 {
+		t.Errorf("logged %+v", l)
+	}
+}

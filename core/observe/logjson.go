@@ -22,13 +22,14 @@ import (
 //	bytes_in       of the request body
 //	bytes_out      of the response body
 //	duration_ms    until the end of the answer
+//	head_ms        optional: until the request head was whole, where that took more than one piece
 //	connect_ms     optional: the connection to the node was new, and took this long
 //	first_byte_ms  optional: until the node's response head began
 //	route          optional: id of the route
 //	service        optional: what the route points to
 //	node           optional: host:port
 //	retries        optional: attempts beyond the first
-//	flag, code     optional: why the gateway answered in place of the node
+//	flag, code     optional: what went wrong, in two letters (three where Envoy has three) and as the word of the error body
 //	user_agent     optional
 //	referer        optional
 func appendJSON(dst []byte, rec *Record, clock *stamp) []byte {
@@ -57,6 +58,10 @@ func appendJSON(dst []byte, rec *Record, clock *stamp) []byte {
 	dst = appendJSONInt(dst, `,"bytes_out":`, rec.BytesOut)
 	dst = append(dst, `,"duration_ms":`...)
 	dst = appendMillis(dst, rec.Duration)
+	if rec.ReadTime > 0 {
+		dst = append(dst, `,"head_ms":`...)
+		dst = appendMillis(dst, rec.ReadTime)
+	}
 	if rec.ConnectTime > 0 {
 		dst = append(dst, `,"connect_ms":`...)
 		dst = appendMillis(dst, rec.ConnectTime)

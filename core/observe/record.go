@@ -8,6 +8,7 @@ type Record struct {
 	// When. Start is wall-clock time; the others are lengths of monotonic time.
 	Start       int64 // unix nanoseconds at which the request head began to arrive
 	Duration    int64 // nanoseconds from Start to the last byte of the answer
+	ReadTime    int64 // nanoseconds from Start to the end of the request head; 0 = it came in one piece
 	ConnectTime int64 // nanoseconds that the connection to the node took; 0 = a connection was reused
 	HeadTime    int64 // nanoseconds from Start to the first byte of the node's response head
 

@@ -64,6 +64,7 @@ var (
 	ShortOfMemory      = &Kind{503, "overloaded", "The gateway is short of memory.", "OM"}
 	UpstreamTimeout    = &Kind{504, "upstream_timeout", "The upstream did not answer in time.", "UT"}
 	StreamIdle         = &Kind{0, "tunnel_idle", "Neither side of the tunnel said anything for too long.", "SI"}
+	Stopped            = &Kind{0, "stopped", "The gateway ended before the exchange was over.", "LR"}
 	ClientGone         = &Kind{0, "client_gone", "The client closed the connection.", "DC"}
 )
 
@@ -72,7 +73,7 @@ func Kinds() []*Kind {
 	return []*Kind{
 		BadRequest, NoRoute, MethodNotAllowed, RequestTimeout, TooLarge, URITooLong, Expectation, Misdirected, UpgradeRequired, HeadersTooLarge, RateLimited,
 		InternalError, NotImplemented, VersionUnsupported, UpstreamConnect, UpstreamReset, UpstreamProtocol, NoHealthyNode, Overloaded, ShortOfMemory,
-		UpstreamTimeout, StreamIdle, ClientGone,
+		UpstreamTimeout, StreamIdle, Stopped, ClientGone,
 	}
 }
 
