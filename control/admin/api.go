@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/bytedance/sonic"
 	"github.com/danielgtaylor/huma/v2"
@@ -24,6 +25,7 @@ func registerAPI(mux *http.ServeMux, d Deps) {
 	registerStatus(api, d)
 	registerHealth(api, d)
 	registerMetrics(api, mux, d.Stats)
+	registerSeed(api, mux, seedCalls(&seedStore{resources: store, now: time.Now}))
 	registerOpenAPI(api, mux) // last: it shows what has been registered
 }
 

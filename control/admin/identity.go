@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 
 	"sluice/control"
 )
@@ -60,8 +61,11 @@ func authorOf(ctx context.Context) control.Author {
 	return control.Author{Name: c.Name, Role: string(c.Role), From: c.from, Call: c.call}
 }
 
-// asking are calls that change nothing although they are POST.
-var asking = map[string]bool{"/v1/explain": true}
+// asking are calls that change nothing although they may be POST.
+var asking = map[string]bool{
+	"/v1/explain": true, "/admin/user/info": true, "/admin/logout": true,
+	"/admin/routes/list": true, "/admin/services/list": true, "/admin/plugins/list": true,
+}
 
 // may reports whether a request is within a role.
 func (role Role) may(r *http.Request) bool {
@@ -69,6 +73,9 @@ func (role Role) may(r *http.Request) bool {
 	case RoleAdmin:
 		return true
 	case RoleViewer:
+		if strings.HasPrefix(r.URL.Path, "/admin/") {
+			return asking[r.URL.Path] // ws-cloud-gateway takes writes by GET too
+		}
 		return r.Method == http.MethodGet || r.Method == http.MethodHead || asking[r.URL.Path]
 	}
 	return false
