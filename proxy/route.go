@@ -8,6 +8,9 @@ import (
 
 // routeRequest finds the route.
 func (x *Exchange) routeRequest() *fault.Error {
+	if p := x.worker.server.panel.Load(); p != nil && x.forPanel() {
+		return x.routePanel(p)
+	}
 	outcome, err := x.matchPath()
 	if err != nil {
 		return fault.New("normalize path", fault.Downstream, fault.BadRequest, err)

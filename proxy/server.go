@@ -56,6 +56,8 @@ type Server struct {
 	failed    chan error
 	quit      chan struct{} // closed by Close
 	closing   sync.Once
+
+	panel atomic.Pointer[panel] // nil: not exposed
 }
 
 // New makes the workers. Nothing listens yet.

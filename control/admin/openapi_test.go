@@ -50,6 +50,11 @@ func TestTheDescriptionHasEveryCall(t *testing.T) {
 			want = append(want, method+" /v1/"+kind+"/{id}")
 		}
 	}
+	for _, call := range seedCalls(nil) {
+		for _, method := range call.methods {
+			want = append(want, method+" "+call.path)
+		}
+	}
 	var got []string
 	for path, calls := range d.Paths {
 		for method, call := range calls {

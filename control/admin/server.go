@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,7 +52,8 @@ type Server struct {
 	log      *slog.Logger
 	http     *http.Server
 	listener net.Listener
-	done     chan struct{} // closed when Serve has returned
+	serving  sync.WaitGroup
+	inside   atomic.Pointer[netip.AddrPort] // where the workers connect; nil = they do not
 	token    token
 	retired  atomic.Bool // another process listens; every connection ends with its next answer
 	conns    connStates
@@ -71,7 +73,7 @@ func New(d Deps) *Server {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{log: d.Log, done: make(chan struct{})}
+	s := &Server{log: d.Log}
 	s.token.set(d.Token)
 	s.http = &http.Server{
 		Handler:           s.untilRetired(handler(d, &s.token)),
@@ -81,6 +83,7 @@ func New(d Deps) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         s.conns.changed,
+		ConnContext:       s.markInside,
 		ErrorLog:          slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug), // aborted handshakes and the like: the peer's affair
 	}
 	return s
@@ -104,12 +107,11 @@ func (s *Server) Start(addr string) error {
 
 func (s *Server) serve(listener net.Listener) {
 	s.listener = listener
-	go func() {
-		defer close(s.done)
+	s.serving.Go(func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !s.retired.Load() {
 			s.log.Error("admin API stopped", "error", err)
 		}
-	}()
+	})
 }
 
 // Addr returns the address that Start listens on, with the port that was chosen for port 0.
@@ -128,6 +130,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = s.http.Close() // the first error says it already
 		err = fmt.Errorf("admin: shutdown: %w", err)
 	}
-	<-s.done
+	s.serving.Wait()
 	return err
 }

@@ -35,7 +35,7 @@ type Config struct {
 type AdminConfig struct {
 	Address string `json:"address"` // IP:port
 	Token   string `json:"token"`   // "" = made at the first start, written to data_dir/admin-token
-	Expose  bool   `json:"expose"`  // serve it on the listeners too, for private addresses only
+	Expose  bool   `json:"expose"`  // serve /admin and /dashboard on the listeners too, for loopback and private addresses only
 }
 
 // TLSConfig is what gateways of one store share for TLS beside the store.
@@ -134,8 +134,5 @@ func (a *AdminConfig) check(p *problem.Problems, taken map[netip.AddrPort]string
 		case strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 			p.Add("admin.token", "has a character in it that is not visible ASCII, and so cannot be sent in a header")
 		}
-	}
-	if a.Expose {
-		p.Add("admin.expose", "this version serves the admin API on admin.address alone")
 	}
 }

@@ -42,6 +42,7 @@ type gateway struct {
 	engine   *control.Engine
 	keeper   *lastgood.Keeper
 	admin    *admin.Server
+	panel    *upstream.Service // the admin API, for the workers; nil until it was exposed
 	live     live
 
 	listened atomic.Bool // clients may be connected
@@ -193,7 +194,7 @@ func (g *gateway) startAdmin(context.Context) error {
 		return err
 	}
 	g.onStop(g.admin.Shutdown)
-	return nil
+	return g.expose(g.config.Admin.Expose)
 }
 
 // adminToken returns the token that the configuration names, or that of the data directory.

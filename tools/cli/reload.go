@@ -10,7 +10,7 @@ import (
 )
 
 // liveSettings are those, or groups of them, that a reload changes at once. All others are what the process was started with.
-var liveSettings = []string{"trusted_proxies", "admin.token", "access_log", "limits", "timeouts"}
+var liveSettings = []string{"trusted_proxies", "admin.token", "admin.expose", "access_log", "limits", "timeouts"}
 
 // isLive reports whether a reload applies the setting at path.
 func isLive(path string) bool {
@@ -70,9 +70,12 @@ func (g *gateway) apply(next *file.Config) error {
 	merged := *g.config
 	merged.TrustedProxies, merged.AccessLog = next.TrustedProxies, next.AccessLog
 	merged.Limits, merged.Timeouts = next.Limits, next.Timeouts
-	merged.Admin.Token = next.Admin.Token
+	merged.Admin.Token, merged.Admin.Expose = next.Admin.Token, next.Admin.Expose
 	token, err := adminToken(&merged)
 	if err != nil {
+		return err
+	}
+	if err := g.expose(merged.Admin.Expose); err != nil {
 		return err
 	}
 	if merged.AccessLog != g.config.AccessLog {

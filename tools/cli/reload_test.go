@@ -40,7 +40,7 @@ func startReloading(t *testing.T) *reloading {
 func TestAReloadAppliesOrNamesEverySetting(t *testing.T) {
 	for _, path := range file.Settings() {
 		group, _, _ := strings.Cut(path, ".")
-		want := group == "limits" || group == "timeouts" || group == "access_log" || group == "trusted_proxies" || path == "admin.token"
+		want := group == "limits" || group == "timeouts" || group == "access_log" || group == "trusted_proxies" || path == "admin.token" || path == "admin.expose"
 		if isLive(path) != want {
 			t.Errorf("%s is live: %v, want %v", path, isLive(path), want)
 		}
