@@ -10,7 +10,7 @@ import (
 )
 
 // registerAPI puts all calls on mux.
-func registerAPI(mux *http.ServeMux, d Deps) {
+func registerAPI(mux *http.ServeMux, d Deps, people *logins) {
 	api := humago.New(mux, apiConfig(d.Version))
 	store := newResources(d)
 	for _, r := range kinds {
@@ -26,6 +26,7 @@ func registerAPI(mux *http.ServeMux, d Deps) {
 	registerHealth(api, d)
 	registerMetrics(api, mux, d.Stats)
 	registerSeed(api, mux, seedCalls(&seedStore{resources: store, now: time.Now}))
+	registerSeed(api, mux, people.calls())
 	registerOpenAPI(api, mux) // last: it shows what has been registered
 }
 
@@ -45,9 +46,10 @@ func apiConfig(version string) huma.Config {
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"bearer":   {Type: "http", Scheme: "bearer", Description: "the token in data_dir/admin-token, or admin.token of the file"},
 					"apiToken": {Type: "apiKey", In: "header", Name: "X-Api-Token", Description: "the same token"},
+					"session":  {Type: "apiKey", In: "header", Name: "X-Token", Description: "what POST /admin/login has answered with"},
 				},
 			},
-			Security: []map[string][]string{{"bearer": {}}, {"apiToken": {}}},
+			Security: []map[string][]string{{"bearer": {}}, {"apiToken": {}}, {"session": {}}},
 		},
 		Formats:       map[string]huma.Format{jsonType: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: jsonType,

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// open are the calls that need no token: what a load balancer and a Prometheus ask.
-var open = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
+// open are the calls that need no token: what a load balancer and a Prometheus ask, and the one that gives a token for a password.
+var open = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true, loginPath: true}
 
 // token is what callers must show. It may change while calls are under way. The zero value lets nobody in.
 type token struct {

@@ -35,6 +35,9 @@ func TestEveryCallButTheOpenOnesWantsTheToken(t *testing.T) {
 	var first *answer
 	for _, call := range calls {
 		got := g.send(call[0], call[1], "{")
+		if call[1] == loginPath {
+			continue // it says itself what is wrong
+		}
 		if open[call[1]] {
 			got.want(200)
 			continue

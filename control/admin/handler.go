@@ -9,8 +9,9 @@ import (
 // handler puts the layers together.
 func handler(d Deps, token *token) http.Handler {
 	mux := http.NewServeMux()
-	registerAPI(mux, d)
-	return guarded(d.Log, authenticated(orProblem(mux), token.identify))
+	people := newLogins(NewAccounts(d.Store), d.Stats, d.Log)
+	registerAPI(mux, d, people)
+	return guarded(d.Log, authenticated(orProblem(mux), token.identify, people.sessions.identify))
 }
 
 // guarded answers 500 where a handler panics. That is a bug of ours; the message stays in the log, and a half-written answer is cut off

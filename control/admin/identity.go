@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"strings"
 
@@ -41,11 +40,7 @@ type caller struct {
 
 // withIdentity returns the request with a context that knows who makes it.
 func withIdentity(r *http.Request, who Identity) *http.Request {
-	from, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		from = r.RemoteAddr // a socket without ports
-	}
-	c := caller{who, from, r.Method + " " + r.URL.EscapedPath()}
+	c := caller{who, clientOf(r).String(), r.Method + " " + r.URL.EscapedPath()}
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
 }
 

@@ -86,6 +86,9 @@ func (m *memory) Put(_ context.Context, key string, value []byte, cond control.P
 }
 
 func (m *memory) Delete(_ context.Context, key string, cond control.Precondition) (int64, error) {
+	if m.value(key) == "" && m.fail == nil {
+		return 0, control.ErrNotFound
+	}
 	return m.write(key, cond, func() { delete(m.entries, key) })
 }
 

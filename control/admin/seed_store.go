@@ -27,31 +27,31 @@ var errSeedExists = errors.New("admin: the resource exists")
 // move does it in one transaction, and works it out anew where somebody else was faster.
 func (s *seedStore) move(ctx context.Context, m seedMove) error {
 	for range attempts {
-		ops, err := s.plan(ctx, m)
-		if err != nil || len(ops) == 0 {
+		edits, err := s.plan(ctx, m)
+		if err != nil || len(edits) == 0 {
 			return err
 		}
-		revision, err := s.store.Commit(ctx, ops)
+		revision, err := s.journal.Commit(ctx, authorOf(ctx), edits)
 		if errors.Is(err, control.ErrConflict) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		for _, op := range ops {
+		for _, e := range edits {
 			said := "resource written"
-			if op.Value == nil {
+			if e.After == nil {
 				said = "resource deleted"
 			}
-			s.log.Info(said, "key", op.Key, "revision", revision, "by", identityOf(ctx).Name)
+			s.log.Info(said, "key", e.Key, "revision", revision, "by", identityOf(ctx).Name)
 		}
 		return nil
 	}
 	return control.ErrConflict
 }
 
-// plan lists the writes of a move as the store stands now.
-func (s *seedStore) plan(ctx context.Context, m seedMove) ([]control.Op, error) {
+// plan lists the changes of a move as the store stands now.
+func (s *seedStore) plan(ctx context.Context, m seedMove) ([]control.Edit, error) {
 	var gone []control.Entry
 	for _, id := range m.old {
 		e, err := s.entry(ctx, m.kind.Key(id))
@@ -70,7 +70,7 @@ func (s *seedStore) plan(ctx context.Context, m seedMove) ([]control.Op, error) 
 	if err != nil {
 		return nil, err
 	}
-	var ops []control.Op
+	var edits []control.Edit
 	if value != nil {
 		key := m.kind.Key(id)
 		there, err := s.entry(ctx, key)
@@ -79,13 +79,13 @@ func (s *seedStore) plan(ctx context.Context, m seedMove) ([]control.Op, error) 
 		}
 		gone = slices.DeleteFunc(gone, func(e control.Entry) bool { return e.Key == key })
 		if there == nil || !bytes.Equal(there.Value, value) {
-			ops = append(ops, control.Op{Key: key, Value: value, If: exactly(there)})
+			edits = append(edits, control.Edit{Key: key, Before: there, After: value})
 		}
 	}
 	for _, e := range gone {
-		ops = append(ops, control.Op{Key: e.Key, If: exactly(&e)})
+		edits = append(edits, control.Edit{Key: e.Key, Before: &e})
 	}
-	return ops, nil
+	return edits, nil
 }
 
 // entry reads what stands at a key; nil where nothing does.

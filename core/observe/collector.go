@@ -91,6 +91,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range storeDescs {
 		ch <- d
 	}
+	ch <- loginsDesc
 }
 
 // Collect sends the present sums.
@@ -236,6 +237,7 @@ func (r *Registry) collectConfig(s sink) {
 	s.gauge(inErrorDesc, float64(r.inError.Load()))
 	s.counter(snapshotsDesc, r.snapshots.Load())
 	s.gauge(appliedDesc, float64(r.applied.Load())/1e3)
+	r.collectLogins(s)
 	if v := r.version.Load(); v != nil {
 		s.gauge(buildDesc, 1, *v)
 	}

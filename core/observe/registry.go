@@ -55,6 +55,7 @@ type Registry struct {
 	version   atomic.Pointer[string]
 	revision  atomic.Int64
 	inError   atomic.Int64
+	logins    [loginResults]atomic.Uint64
 	snapshots atomic.Uint64
 	applied   atomic.Int64                      // unix ms of the last snapshot; 0 = none yet
 	store     atomic.Pointer[func() StoreState] // nil = nobody to ask

@@ -1,0 +1,175 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/control"
+)
+
+// account is what is stored at users/<name>. No call shows it.
+type account struct {
+	Role       Role      `json:"role"`
+	Password   string    `json:"password"`          // argon2id, in the PHC form
+	Generation string    `json:"generation"`        // of the sessions that hold; another one ends all of them
+	Ended      []session `json:"ended,omitempty"`   // sessions that were logged out before their time
+	Changed    time.Time `json:"changed,omitempty"` // the password was
+}
+
+// session is one login that has ended.
+type session struct {
+	ID    string `json:"id"`
+	Until int64  `json:"until"` // seconds since 1970: it would have ended by itself then
+}
+
+// maxEnded bounds the sessions that an account remembers as ended. With more than that within their eight hours, all of the account's are.
+const maxEnded = 64
+
+// What accounts answer.
+var (
+	ErrNoAccount     = errors.New("admin: there is no such account")
+	ErrAccountExists = errors.New("admin: there is an account of that name")
+)
+
+// Accounts are those of the control panel. None exists at first, and none is ever made by itself. All gateways of a store share them.
+type Accounts struct {
+	store   control.Store
+	hashing hashing
+	now     func() time.Time
+}
+
+// NewAccounts returns the accounts in a store.
+func NewAccounts(store control.Store) *Accounts {
+	return &Accounts{store: store, hashing: standardHashing, now: time.Now}
+}
+
+// CheckAccountName reports what is wrong with a name.
+func CheckAccountName(name string) error {
+	switch {
+	case name == TokenName:
+		return fmt.Errorf("%q is what whoever has the admin token is called", name)
+	case len(name) > 64:
+		return errors.New("the name is longer than 64 bytes")
+	case name == "" || strings.ContainsFunc(name, func(r rune) bool {
+		return !strings.ContainsRune("._@-+", r) && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
+	}):
+		return fmt.Errorf("%q is not a name: letters, digits and . _ @ - + are", name)
+	}
+	return nil
+}
+
+// Add makes an account.
+func (a *Accounts) Add(ctx context.Context, name, password string, role Role) error {
+	if err := errors.Join(CheckAccountName(name), checkPassword(password), checkRole(role)); err != nil {
+		return err
+	}
+	made := account{Role: role, Password: a.hashing.encode(password), Generation: randomID(), Changed: a.now().UTC().Truncate(time.Second)}
+	_, err := a.store.Put(ctx, control.Users.Key(name), made.encode(), control.Precondition{Absent: true})
+	if errors.Is(err, control.ErrConflict) {
+		return ErrAccountExists
+	}
+	return err
+}
+
+// SetPassword gives an account another password, and ends all of its sessions.
+func (a *Accounts) SetPassword(ctx context.Context, name, password string) error {
+	if err := checkPassword(password); err != nil {
+		return err
+	}
+	hash := a.hashing.encode(password)
+	return a.change(ctx, name, func(was *account) {
+		was.Password, was.Generation, was.Ended, was.Changed = hash, randomID(), nil, a.now().UTC().Truncate(time.Second)
+	})
+}
+
+// SetRole gives an account another role, in the sessions that it has too.
+func (a *Accounts) SetRole(ctx context.Context, name string, role Role) error {
+	if err := checkRole(role); err != nil {
+		return err
+	}
+	return a.change(ctx, name, func(was *account) { was.Role = role })
+}
+
+// Remove takes an account away, and so ends its sessions.
+func (a *Accounts) Remove(ctx context.Context, name string) error {
+	_, err := a.store.Delete(ctx, control.Users.Key(name), control.Precondition{})
+	if errors.Is(err, control.ErrNotFound) {
+		return ErrNoAccount
+	}
+	return err
+}
+
+// end ends one session.
+func (a *Accounts) end(ctx context.Context, name string, one session) error {
+	return a.change(ctx, name, func(was *account) {
+		now := a.now().Unix()
+		was.Ended = append(slices.DeleteFunc(was.Ended, func(s session) bool { return s.Until <= now || s.ID == one.ID }), one)
+		if len(was.Ended) > maxEnded {
+			was.Generation, was.Ended = randomID(), nil
+		}
+	})
+}
+
+// get reads an account; ErrNoAccount where there is none or what is stored is not one.
+func (a *Accounts) get(ctx context.Context, name string) (*account, int64, error) {
+	if CheckAccountName(name) != nil {
+		return nil, 0, ErrNoAccount
+	}
+	e, err := a.store.Get(ctx, control.Users.Key(name))
+	if errors.Is(err, control.ErrNotFound) {
+		return nil, 0, ErrNoAccount
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	stored := new(account)
+	if err := json.Unmarshal(e.Value, stored); err != nil || checkRole(stored.Role) != nil || stored.Generation == "" {
+		return nil, 0, fmt.Errorf("%w: what is stored at %s is not one", ErrNoAccount, e.Key)
+	}
+	return stored, e.ModRevision, nil
+}
+
+// change rewrites an account, anew where somebody else was faster.
+func (a *Accounts) change(ctx context.Context, name string, edit func(*account)) error {
+	for range attempts {
+		stored, revision, err := a.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		edit(stored)
+		_, err = a.store.Put(ctx, control.Users.Key(name), stored.encode(), control.Precondition{Revision: revision})
+		if !errors.Is(err, control.ErrConflict) {
+			return err
+		}
+	}
+	return control.ErrConflict
+}
+
+func (a *account) encode() []byte {
+	value, err := json.Marshal(a)
+	if err != nil {
+		panic("BUG: admin: an account does not marshal: " + err.Error())
+	}
+	return value
+}
+
+func checkRole(role Role) error {
+	if role != RoleAdmin && role != RoleViewer {
+		return fmt.Errorf("%q is not a role: admin and viewer are", role)
+	}
+	return nil
+}
+
+// randomID returns 128 bits of chance.
+func randomID() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
