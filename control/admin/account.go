@@ -38,6 +38,15 @@ var (
 	ErrAccountExists = errors.New("admin: there is an account of that name")
 )
 
+// AccountError is what is wrong with a name, a password or a role that somebody has chosen.
+type AccountError struct{ text string }
+
+func (e *AccountError) Error() string { return e.text }
+
+func accountError(format string, args ...any) error {
+	return &AccountError{fmt.Sprintf(format, args...)}
+}
+
 // Accounts are those of the control panel. None exists at first, and none is ever made by itself. All gateways of a store share them.
 type Accounts struct {
 	store   control.Store
@@ -54,13 +63,13 @@ func NewAccounts(store control.Store) *Accounts {
 func CheckAccountName(name string) error {
 	switch {
 	case name == TokenName:
-		return fmt.Errorf("%q is what whoever has the admin token is called", name)
+		return accountError("%q is what whoever has the admin token is called", name)
 	case len(name) > 64:
-		return errors.New("the name is longer than 64 bytes")
+		return accountError("the name is longer than 64 bytes")
 	case name == "" || strings.ContainsFunc(name, func(r rune) bool {
 		return !strings.ContainsRune("._@-+", r) && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
 	}):
-		return fmt.Errorf("%q is not a name: letters, digits and . _ @ - + are", name)
+		return accountError("%q is not a name: letters, digits and . _ @ - + are", name)
 	}
 	return nil
 }
@@ -162,7 +171,7 @@ func (a *account) encode() []byte {
 
 func checkRole(role Role) error {
 	if role != RoleAdmin && role != RoleViewer {
-		return fmt.Errorf("%q is not a role: admin and viewer are", role)
+		return accountError("%q is not a role: admin and viewer are", role)
 	}
 	return nil
 }
