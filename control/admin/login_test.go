@@ -441,11 +441,17 @@ func TestTheWaitGrowsAndIsBounded(t *testing.T) {
 		t.Error("old failures still count")
 	}
 	for i := range 2 * maxSlowed {
-		c.pass(time.Millisecond)
 		s.fail(fmt.Sprint(i))
 	}
-	if len(s.failed) > maxSlowed || s.failed[fmt.Sprint(2*maxSlowed-1)].count != 1 {
-		t.Errorf("%d are remembered", len(s.failed))
+	last := fmt.Sprint(2*maxSlowed - 1)
+	if n := len(s.failed) + len(s.before); n > maxSlowed || n < maxSlowed/2 || s.of(last).count != 1 {
+		t.Errorf("%d are remembered; the last: %+v", n, s.of(last))
+	}
+	for range freeFailures {
+		s.fail(last)
+	}
+	if s.wait(last) != time.Second {
+		t.Errorf("the last waits for %v", s.wait(last))
 	}
 }
 

@@ -12,8 +12,9 @@ type slowdown struct {
 	longest time.Duration
 	now     func() time.Time
 
-	mu     sync.Mutex // guards failed
+	mu     sync.Mutex // guards the two
 	failed map[string]failures
+	before map[string]failures // what failed was, before it had run full: together they are bounded, and nobody has to look for the oldest
 }
 
 // failures are those of one name, or of one address.
@@ -25,14 +26,14 @@ type failures struct {
 const (
 	freeFailures = 3 // a person mistypes
 	forgetAfter  = 15 * time.Minute
-	maxSlowed    = 4096 // names and addresses that are remembered; some 500 KiB
+	maxSlowed    = 4096 // names or addresses that are remembered at most; some 500 KiB
 )
 
 // wait returns how long whoever it is has to wait.
 func (s *slowdown) wait(who string) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.failed[who]
+	f := s.of(who)
 	if f.count <= freeFailures {
 		return 0
 	}
@@ -43,37 +44,27 @@ func (s *slowdown) delay(count int) time.Duration {
 	return min(time.Second<<min(count-freeFailures-1, 20), s.longest)
 }
 
+// of returns the failures of whoever it is.
+func (s *slowdown) of(who string) failures {
+	if f, ok := s.failed[who]; ok {
+		return f
+	}
+	return s.before[who]
+}
+
 // fail notes a failure.
 func (s *slowdown) fail(who string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed == nil {
-		s.failed = make(map[string]failures)
-	}
 	now := s.now()
-	f := s.failed[who]
+	f := s.of(who)
 	if now.Sub(f.last) > forgetAfter {
 		f.count = 0
 	}
+	if s.failed == nil || len(s.failed) >= maxSlowed/2 {
+		s.failed, s.before = make(map[string]failures), s.failed
+	}
 	s.failed[who] = failures{f.count + 1, now}
-	if len(s.failed) > maxSlowed {
-		s.forget(now)
-	}
-}
-
-// forget makes room: what is old goes or, where nothing is, the oldest.
-func (s *slowdown) forget(now time.Time) {
-	oldest := ""
-	for who, f := range s.failed {
-		if now.Sub(f.last) > forgetAfter {
-			delete(s.failed, who)
-		} else if oldest == "" || f.last.Before(s.failed[oldest].last) {
-			oldest = who
-		}
-	}
-	if len(s.failed) > maxSlowed {
-		delete(s.failed, oldest)
-	}
 }
 
 // succeed forgets the failures of whoever it is.
@@ -81,6 +72,7 @@ func (s *slowdown) succeed(who string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.failed, who)
+	delete(s.before, who)
 }
 
 // addressKey is what the failures of an address are counted under: an IPv6 host has a whole /64 to come from.
