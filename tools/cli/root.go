@@ -79,6 +79,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newVersion(),
 		newGet(), newPut(), newDelete(), newExplain(), newApply(), newHistory(), newRollback())
 	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newUser(), newVersion())
+	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newUser(), newImport(), newVersion())
 	return root
 }
 
