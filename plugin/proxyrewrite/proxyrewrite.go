@@ -9,7 +9,7 @@
 //
 // Everything is optional, one thing at least must be there. Effects, in order:
 //
-//  1. uri replaces the path; regex_uri, pairs of a regular expression (RE2) and a template, replaces the first match of the first
+//  1. uri replaces the path; regex_uri, pairs of a regular expression (RE2; what PCRE only writes otherwise is taken too) and a template, replaces the first match of the first
 //     expression that matches the path as the client wrote it. $1 or ${1} is what a group matched, $$ a dollar. The client's query is kept,
 //     behind the one that the new path may bring. A new path without a "/" at its beginning gets one.
 //  2. method replaces the method, but a HEAD request stays one, since its answer has no body.
@@ -17,7 +17,7 @@
 //  4. headers: add, then remove, then set. The older form {"X-From": "gateway"} is set, and an empty value there removes.
 //
 // Under ws-cloud-gateway's name, "rewrite", rewrite_url_regex and rewrite_replace of the route's props are the one pair,
-// and every match is replaced.
+// every match is replaced, and a group that the expression has not is empty.
 //
 // # Cost
 //
@@ -141,8 +141,7 @@ func buildSeed(raw json.RawMessage) (any, error) {
 		return r, nil
 	}
 	var p plugin.Problems
-	if one := buildRule(&p, c.Regex, c.Replace, "rewrite_url_regex", "rewrite_replace"); one != nil {
-		one.all = true
+	if one := buildRule(&p, c.Regex, c.Replace, "rewrite_url_regex", "rewrite_replace", true); one != nil {
 		r.rules = []*rule{one}
 	}
 	if err := p.Err(); err != nil {
@@ -161,7 +160,7 @@ func buildRules(p *plugin.Problems, pairs []string) (rules []*rule) {
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		at := func(i int) string { return "regex_uri[" + strconv.Itoa(i) + "]" }
-		if one := buildRule(p, pairs[i], pairs[i+1], at(i), at(i+1)); one != nil {
+		if one := buildRule(p, pairs[i], pairs[i+1], at(i), at(i+1), false); one != nil {
 			rules = append(rules, one)
 		}
 	}

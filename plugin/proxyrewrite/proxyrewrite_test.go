@@ -57,6 +57,8 @@ func TestTargets(t *testing.T) {
 		{"rewrite", `{"rewrite_url_regex":"o","rewrite_replace":"0"}`, "/foo/o", "/f00/0"},
 		{"rewrite", `{"rewrite_url_regex":"(o)(.)?","rewrite_replace":"$2$1"}`, "/foo/o", "/foo/o"},
 		{"rewrite", `{"rewrite_url_regex":"^/api/acc","rewrite_replace":"/v4/na"}`, "/api/acc/x", "/v4/na/x"},
+		{"rewrite", `{"rewrite_url_regex":"^/a/(.*)$","rewrite_replace":"/$1$2${3}"}`, "/a/b", "/b"},
+		{"rewrite", `{"rewrite_url_regex":"^/a/(?<rest>.*)\\Z","rewrite_replace":"/$1"}`, "/a/b", "/b"},
 		{"rewrite", `{"rewrite_url_regex":"none","rewrite_replace":"0"}`, "/foo", "/foo"},
 		{"rewrite", `{"rewrite_replace":"/x"}`, "/foo", "/foo"},
 		{"rewrite", `{}`, "/foo", "/foo"},
@@ -154,7 +156,7 @@ func TestTheSeedsPropsAreCheckedWithTheirOwnPaths(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "rewrite_url_regex: ") {
 		t.Error(err)
 	}
-	_, err = Kind.Build("rewrite", json.RawMessage(`{"rewrite_url_regex":"a","rewrite_replace":"$1"}`))
+	_, err = Kind.Build("rewrite", json.RawMessage(`{"rewrite_url_regex":"a","rewrite_replace":"$x"}`))
 	if err == nil || !strings.HasPrefix(err.Error(), "rewrite_replace: ") {
 		t.Error(err)
 	}
@@ -181,12 +183,15 @@ func FuzzFirstMatchIsReplacedAsTheLibraryWould(f *testing.F) {
 	f.Fuzz(func(t *testing.T, expr, path, text string) {
 		var p plugin.Problems
 		path = "/" + path
-		one := buildRule(&p, expr, strings.ReplaceAll(text, "$", "$$"), "", "")
+		one := buildRule(&p, expr, strings.ReplaceAll(text, "$", "$$"), "", "", false)
 		if one == nil {
 			return
 		}
 		got, ok := one.appendTo(nil, []byte(path))
-		at := regexp.MustCompile(expr).FindStringIndex(path)
+		at := one.match.FindStringIndex(path)
+		if plain, err := regexp.Compile(expr); err == nil && plain.String() != one.match.String() {
+			t.Fatalf("%q was good for RE2 and became %q", expr, one.match)
+		}
 		if ok != (at != nil) {
 			t.Fatalf("%q on %q: matches = %v", expr, path, ok)
 		}

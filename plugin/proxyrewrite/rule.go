@@ -24,23 +24,30 @@ type piece struct {
 }
 
 // buildRule compiles a pair, or notes what is wrong with it at the paths of the two.
-func buildRule(p *plugin.Problems, expr, template, exprPath, templatePath string) *rule {
+//
+// all is ws-cloud-gateway's way: every match is replaced, and a group that the expression has not is empty.
+func buildRule(p *plugin.Problems, expr, template, exprPath, templatePath string, all bool) *rule {
 	if len(expr) > maxText || len(template) > maxText {
 		p.Add(exprPath, "expression or template is longer than %d bytes", maxText)
 		return nil
 	}
-	match, err := regexp.Compile(expr)
+	plain, wrong := fromPCRE(expr)
+	if wrong != "" {
+		p.Add(exprPath, "%q has %s, which RE2 has not: the time that it may take would have no bound", expr, wrong)
+		return nil
+	}
+	match, err := regexp.Compile(plain)
 	if err != nil {
 		p.Add(exprPath, "%q is not a regular expression (RE2 syntax, without look-around and back-references): %v", expr, err)
 		return nil
 	}
-	r := &rule{match: match}
-	if r.upTo, err = leading(expr); err != nil {
+	r := &rule{match: match, all: all}
+	if r.upTo, err = leading(plain); err != nil {
 		p.Add(exprPath, "%q is too large: %v", expr, err)
 		return nil
 	}
 	text := ""
-	r.template, text = parseTemplate(template, match.NumSubexp())
+	r.template, text = parseTemplate(template, match.NumSubexp(), all)
 	if text != "" {
 		p.Add(templatePath, "%s", text)
 		return nil
@@ -68,8 +75,8 @@ func leading(expr string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?s:.*?)(?:` + parsed.String() + `)`)
 }
 
-// parseTemplate cuts a template into its pieces; text says what is wrong with it.
-func parseTemplate(s string, groups int) (pieces []piece, problem string) {
+// parseTemplate cuts a template into its pieces; problem says what is wrong with it. A group beyond those that there are is wrong, unless lenient.
+func parseTemplate(s string, groups int, lenient bool) (pieces []piece, problem string) {
 	var text []byte
 	flush := func() {
 		if len(text) > 0 {
@@ -91,12 +98,15 @@ func parseTemplate(s string, groups int) (pieces []piece, problem string) {
 		if length == 0 {
 			return nil, strconv.Quote(s) + ` has a "$" without the number of a group: write $1, ${1}, or $$ for a dollar`
 		}
+		i += length - 1
+		if number > groups && lenient {
+			continue
+		}
 		if number > groups {
 			return nil, strconv.Quote(s) + " uses group " + strconv.Itoa(number) + ", and the expression has " + strconv.Itoa(groups)
 		}
 		flush()
 		pieces = append(pieces, piece{group: number})
-		i += length - 1
 	}
 	flush()
 	if !targetText(s) {
