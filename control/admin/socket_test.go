@@ -110,6 +110,11 @@ func TestARetiredServerDoesNotWaitLongForASilentConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	testnet.Await(t, "the connection to be accepted", func() bool {
+		s.conns.mu.Lock()
+		defer s.conns.mu.Unlock()
+		return len(s.conns.busy) == 1
+	})
 	s.Retire()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*greetTime)
 	defer cancel()
