@@ -61,7 +61,7 @@ func TestWhatCannotBeTakenIsNamed(t *testing.T) {
 		`[]`:  "wants an object",
 		`"x"`: "wants an object",
 		`{"prefix":"/a","service_name":"s","plugins":["limit-req"]}`:                                                          `"limit-req" is not a plugin`,
-		`{"prefix":"/a","service_name":"s","plugins":["rewrite"],"props":{"rewrite_url_regex":"(?=a)","rewrite_replace":""}}`: "regular expression",
+		`{"prefix":"/a","service_name":"s","plugins":["rewrite"],"props":{"rewrite_url_regex":"(?=a)","rewrite_replace":""}}`: "a lookahead",
 		`{"prefix":"/a","service_name":"s","hosts":["a b"]}`:                                                                  "hosts[0]",
 		`{"prefix":"/a","service_name":"s","acl":true}`:                                                                       "unknown key",
 		`{"prefix":"/a","prefix":"/b","service_name":"s"}`:                                                                    "given twice",
