@@ -36,6 +36,7 @@ type Deps struct {
 	Log     *slog.Logger
 
 	Status func() *control.Status       // what is in force; any goroutine calls it
+	Held   func() []control.HeldNode    // which nodes are kept although their leases have ended; nil = none
 	Source func() SourceStatus          // how the connection to the store stands; nil = not told
 	Nodes  func() []upstream.NodeStatus // how the nodes are; any goroutine calls it; nil = not told
 	// Explain tells what would become of a request with that head from that address; nil = nobody can.

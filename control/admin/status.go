@@ -39,7 +39,17 @@ type Status struct {
 	Services int             `json:"services" doc:"in force: with a configuration, or named by a route"`
 	Nodes    int             `json:"nodes" doc:"registered, whatever their status"`
 	Health   []NodeHealth    `json:"health" nullable:"false" doc:"of the nodes of all services that are in force, by service and node"`
+	Held     []HeldNode      `json:"held" nullable:"false" doc:"nodes that are kept in force although their leases have ended, by key: most of their service's ended at once, and they are well"`
 	Errors   []ResourceError `json:"errors" nullable:"false" doc:"resources whose stored value is not in force, by key"`
+}
+
+// HeldNode is a node that is in force although its key is gone.
+type HeldNode struct {
+	Key      string    `json:"key" doc:"below the prefix"`
+	Service  string    `json:"service"`
+	Upstream string    `json:"upstream"`
+	Since    time.Time `json:"since" doc:"when its lease ended"`
+	Until    time.Time `json:"until" doc:"it is let go by then"`
 }
 
 // NodeHealth is how one node is.
@@ -107,7 +117,7 @@ func status(d Deps, started time.Time) *Status {
 	s := &Status{
 		Version: d.Version, Go: runtime.Version(), Started: started.UTC(), Workers: d.Workers, Ready: now.Ready(),
 		StoreRevision: now.Revision, AppliedRevision: now.Published, Snapshots: now.Snapshots, LastApplied: moment(now.Applied),
-		Routes: now.Routes, Services: now.Services, Nodes: now.Nodes, Errors: []ResourceError{}, Health: []NodeHealth{},
+		Routes: now.Routes, Services: now.Services, Nodes: now.Nodes, Errors: []ResourceError{}, Health: []NodeHealth{}, Held: []HeldNode{},
 	}
 	for _, e := range now.Errors {
 		s.Errors = append(s.Errors, resourceError(e))
@@ -115,6 +125,11 @@ func status(d Deps, started time.Time) *Status {
 	if d.Nodes != nil {
 		for _, n := range d.Nodes() {
 			s.Health = append(s.Health, NodeHealth{n.Service, n.Upstream, n.Health, n.Why, n.Weight, n.Priority, n.Zone, n.Connections})
+		}
+	}
+	if d.Held != nil {
+		for _, n := range d.Held() {
+			s.Held = append(s.Held, HeldNode{n.Key, n.Service, n.Upstream, n.Since.UTC(), n.Until.UTC()})
 		}
 	}
 	if d.Source != nil {

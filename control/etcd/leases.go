@@ -53,3 +53,12 @@ func (l leases) Put(ctx context.Context, key, value string, opts ...clientv3.OpO
 		return conn.Put(ctx, key, value, opts...)
 	})
 }
+
+// LeaseEnded reports whether a lease is over. One that is not says that a key which was under it was removed alone.
+func (c *Client) LeaseEnded(ctx context.Context, lease int64) (bool, error) {
+	answer, err := c.Leases().TimeToLive(ctx, clientv3.LeaseID(lease))
+	if err != nil {
+		return false, err
+	}
+	return answer.TTL < 0, nil
+}

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"sluice/control"
 	"sluice/upstream/register"
 )
 
@@ -192,4 +193,77 @@ func TestARegistrationOutlivesARestartAndACompaction(t *testing.T) {
 	startTest(t, dir, nil)
 	eventually(t, "the node after the restart", func() bool { return r.stored() != nil })
 	r.awaitOther(r.revoke())
+}
+
+// What a key was under when it went tells an end of a lease from a deletion; by the watch, and where a full read finds it gone.
+func TestARemovalTellsTheLease(t *testing.T) {
+	server := startTest(t, t.TempDir(), nil)
+	wire := newWire(t, server.socket)
+	near := clientTest(t, Config{Endpoints: []string{server.Endpoint()}})
+	store := NewStore(near)
+	sink := newRecorder()
+	run(t, clientTest(t, Config{Endpoints: []string{wire.endpoint()}}), Options{}, sink)
+	leased := func(key string) int64 {
+		t.Helper()
+		lease, err := near.Leases().Grant(t.Context(), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := near.Leases().Put(t.Context(), "/sluice/"+key, "1", clientv3.WithLease(lease.ID)); err != nil {
+			t.Fatal(err)
+		}
+		return int64(lease.ID)
+	}
+	revoke := func(lease int64) {
+		t.Helper()
+		if _, err := near.Leases().Revoke(t.Context(), clientv3.LeaseID(lease)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removal := func(key string) int64 {
+		t.Helper()
+		sink.await(t, key, "")
+		for _, c := range sink.last().Changes {
+			if c.Key == key && c.Deleted {
+				return c.Lease
+			}
+		}
+		t.Fatalf("%s did not go with the last batch: %+v", key, sink.last())
+		return 0
+	}
+	first := leased("discovery/a")
+	put(t, store, "discovery/a", "2") // an edit keeps the lease
+	sink.await(t, "discovery/a", "2")
+	revoke(first)
+	if got := removal("discovery/a"); got != first {
+		t.Errorf("by the watch: lease %x, want %x", got, first)
+	}
+	put(t, store, "discovery/b", "1")
+	sink.await(t, "discovery/b", "1")
+	if _, err := store.Delete(t.Context(), "discovery/b", control.Precondition{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := removal("discovery/b"); got != 0 {
+		t.Errorf("of a key under none: %x", got)
+	}
+	second := leased("discovery/c")
+	sink.await(t, "discovery/c", "1")
+	wire.cut()
+	revoke(second)
+	last := put(t, store, "discovery/d", "1")
+	if _, err := call(t.Context(), near, "compact", func(ctx context.Context, conn *connection) (*clientv3.CompactResponse, error) {
+		return conn.Compact(ctx, last)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wire.mend()
+	if got := removal("discovery/c"); got != second {
+		t.Errorf("by a full read: lease %x, want %x", got, second)
+	}
+	if ended, err := near.LeaseEnded(t.Context(), second); err != nil || !ended {
+		t.Errorf("the lease that was revoked: ended %v, %v", ended, err)
+	}
+	if ended, err := near.LeaseEnded(t.Context(), leased("discovery/e")); err != nil || ended {
+		t.Errorf("a lease that lives: ended %v, %v", ended, err)
+	}
 }

@@ -25,11 +25,12 @@ type sums struct {
 type ledger struct {
 	seed     maphash.Seed
 	versions map[string]version // nil: nothing yet, not even that there is nothing
+	leases   map[string]int64   // of the keys that are under one
 	sums     sums
 }
 
 func newLedger(seed maphash.Seed, size int) ledger {
-	return ledger{seed: seed, versions: make(map[string]version, size)}
+	return ledger{seed: seed, versions: make(map[string]version, size), leases: make(map[string]int64)}
 }
 
 // version returns what a state of a key is recognised by.
@@ -45,11 +46,21 @@ func (l *ledger) put(key string, v version) bool {
 	return had
 }
 
+// lease notes the lease of a key; 0 is none. It is no part of a version: a key that goes from one lease to another is the same.
+func (l *ledger) lease(key string, id int64) {
+	if id == 0 {
+		delete(l.leases, key)
+		return
+	}
+	l.leases[key] = id
+}
+
 // remove forgets a key and reports whether it was there.
 func (l *ledger) remove(key string) bool {
 	v, had := l.versions[key]
 	if had {
 		delete(l.versions, key)
+		delete(l.leases, key)
 		l.sums.subtract(l.mark(key, v))
 	}
 	return had

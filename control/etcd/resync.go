@@ -49,13 +49,15 @@ func (s *Source) difference(kvs []*mvccpb.KeyValue, header *etcdserverpb.Respons
 		entry := control.Entry{Key: key, Value: kv.Value, ModRevision: kv.ModRevision}
 		v := known.version(&entry)
 		known.put(key, v)
+		known.lease(key, kv.Lease)
 		if had, ok := s.known.versions[key]; !ok || had != v {
 			puts = append(puts, control.Change{Entry: entry})
 		}
 	}
 	for key := range s.known.versions {
 		if _, ok := known.versions[key]; !ok {
-			removals = append(removals, control.Change{Entry: control.Entry{Key: key, ModRevision: header.Revision}, Deleted: true})
+			gone := control.Entry{Key: key, ModRevision: header.Revision}
+			removals = append(removals, control.Change{Entry: gone, Deleted: true, Lease: s.known.leases[key]})
 		}
 	}
 	slices.SortFunc(removals, func(a, b control.Change) int { return cmp.Compare(a.Key, b.Key) })

@@ -92,6 +92,8 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	ch <- loginsDesc
+	ch <- heldDesc
+	ch <- holdsDesc
 }
 
 // Collect sends the present sums.
@@ -238,6 +240,7 @@ func (r *Registry) collectConfig(s sink) {
 	s.counter(snapshotsDesc, r.snapshots.Load())
 	s.gauge(appliedDesc, float64(r.applied.Load())/1e3)
 	r.collectLogins(s)
+	r.collectHolds(s)
 	if v := r.version.Load(); v != nil {
 		s.gauge(buildDesc, 1, *v)
 	}

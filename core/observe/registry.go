@@ -56,6 +56,8 @@ type Registry struct {
 	revision  atomic.Int64
 	inError   atomic.Int64
 	logins    [loginResults]atomic.Uint64
+	heldNodes atomic.Int64
+	holds     atomic.Uint64
 	snapshots atomic.Uint64
 	applied   atomic.Int64                      // unix ms of the last snapshot; 0 = none yet
 	store     atomic.Pointer[func() StoreState] // nil = nobody to ask

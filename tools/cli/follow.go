@@ -39,7 +39,9 @@ func (g *gateway) startControl(context.Context) error {
 	g.source = etcd.NewSource(g.client, options)
 	g.stats.SetStore(g.storeState)
 	g.inBackground(g.keeper.Run)
-	g.inBackground(func(ctx context.Context) { _ = g.source.Run(ctx, g.engine) }) // it ends with ctx, and says no more than that
+	g.holder = control.NewHolder(control.HolderOptions{Engine: g.engine, Stats: g.stats, Health: g.registry.Status, LeaseEnded: g.client.LeaseEnded, Log: g.log})
+	g.onStop(func(context.Context) error { g.holder.Close(); return nil })
+	g.inBackground(func(ctx context.Context) { _ = g.source.Run(ctx, g.holder) }) // it ends with ctx, and says no more than that
 	g.inBackground(g.confirm)
 	g.inBackground(g.rebuild)
 	return nil

@@ -23,9 +23,9 @@ import (
 
 // gateway is everything that runs in the process, in the order in which it is started. It is stopped the other way round.
 //
-//	etcd ──► source ──► engine ──► server (workers)
-//	  ▲                  ▲  │        ▲
-//	store ◄── admin      keeper      └── clients
+//	etcd ──► source ──► holder ──► engine ──► server (workers)
+//	  ▲                             ▲  │        ▲
+//	store ◄── admin                 keeper      └── clients
 //
 // Its fields belong to the goroutine that starts it and waits.
 type gateway struct {
@@ -40,6 +40,7 @@ type gateway struct {
 	server   *proxy.Server
 	registry *upstream.Registry
 	engine   *control.Engine
+	holder   *control.Holder
 	keeper   *lastgood.Keeper
 	admin    *admin.Server
 	panel    *upstream.Service // the admin API, for the workers; nil until it was exposed
@@ -182,6 +183,8 @@ func (g *gateway) startAdmin(context.Context) error {
 		Store: g.store, Token: token, Version: Version, Workers: len(g.server.Loops()), Log: g.log,
 		Status: g.engine.Status, Source: g.sourceStatus,
 		Nodes: g.registry.Status, Explain: g.server.Explain, Snapshot: g.server.Snapshot,
+		Status: g.engine.Status, Source: g.sourceStatus, Held: g.holder.Held,
+		Nodes: g.registry.Status,
 		Ready: func() bool { return g.listened.Load() && !g.draining.Load() },
 		Stats: g.stats,
 	})

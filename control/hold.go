@@ -1,0 +1,318 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/core/observe"
+	"sluice/upstream"
+)
+
+// Holder stands between a store and an engine and keeps nodes in force that have not gone, although the store says so.
+//
+// When etcd is in trouble, or the network to it, the leases of nodes end that are as well as ever: many at once, and perhaps all of a service. A service that loses more
+// than half of its nodes within a minute, by the ends of leases, therefore keeps those that its health checks say are well. Each is let go when
+//
+//	it is not well       its checks say so, or there are none any more
+//	it was deleted       its lease lives, so somebody has removed the key alone
+//	time is up           ten minutes later
+//	it is registered     again, and then it is in force anyway
+//
+// A service without health checks loses its nodes with their leases: nobody knows better. A node with weight 0 or status 0 has said that it goes, and goes. So does
+// one that is deleted and was under no lease.
+type Holder struct {
+	options HolderOptions
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex // guards all below, and the engine's Apply
+	revision int64
+	departed map[string]*heldNode // by key: let go lately, by the ends of leases
+	held     map[string]*heldNode // by key
+	checking bool                 // a goroutine looks at them
+
+	status atomic.Pointer[[]HeldNode]
+}
+
+// HolderOptions is what a [Holder] works with. Engine, Stats and Health are needed.
+type HolderOptions struct {
+	Engine     *Engine
+	Stats      *observe.Registry
+	Health     func() []upstream.NodeStatus                                 // what the checks say
+	LeaseEnded func(ctx context.Context, lease int64) (ended bool, _ error) // asks the store; nil = it cannot be asked
+	Log        *slog.Logger                                                 // nil = nobody is told
+
+	period, most, window time.Duration
+}
+
+const (
+	holdWindow  = time.Minute      // losses within it count together: four leases of 15 s
+	holdMost    = 10 * time.Minute // by then somebody has come to look
+	holdPeriod  = time.Second      // between two looks
+	holdTimeout = time.Second      // of a question to the store
+)
+
+// HeldNode is one node that is in force although its key is gone.
+type HeldNode struct {
+	Key      string
+	Service  string
+	Upstream string
+	Since    time.Time
+	Until    time.Time // it is let go by then
+}
+
+// heldNode is one node whose key has gone by the end of its lease.
+type heldNode struct {
+	key     string
+	lease   int64
+	service string
+	spec    upstream.NodeSpec
+	at      time.Time // it went
+	asked   bool      // the store was asked about the lease
+}
+
+// NewHolder returns a holder. Close ends it; the engine may be used by nobody else meanwhile.
+func NewHolder(o HolderOptions) *Holder {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.period, o.most, o.window = cmp.Or(o.period, holdPeriod), cmp.Or(o.most, holdMost), cmp.Or(o.window, holdWindow)
+	h := &Holder{options: o, departed: make(map[string]*heldNode), held: make(map[string]*heldNode)}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.status.Store(new([]HeldNode))
+	return h
+}
+
+// Close ends the looking. What is held stays in force.
+func (h *Holder) Close() {
+	h.cancel()
+	h.running.Wait()
+}
+
+// Held returns the nodes that are held, by key. Any goroutine may call it.
+func (h *Holder) Held() []HeldNode { return *h.status.Load() }
+
+// Apply implements [Sink].
+func (h *Holder) Apply(b Batch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.revision = b.Revision
+	if b.Full { // the engine begins anew, and so does this
+		clear(h.held)
+		clear(h.departed)
+	}
+	b.Changes = h.filter(b.Changes)
+	h.options.Engine.Apply(b)
+	h.tell()
+	if len(h.held) > 0 && !h.checking && h.ctx.Err() == nil {
+		h.checking = true
+		h.running.Go(h.watch)
+	}
+}
+
+// filter returns the changes without the ends of nodes that are held, and with what brings those back that went a moment before them.
+func (h *Holder) filter(changes []Change) []Change {
+	now := time.Now()
+	for key, n := range h.departed {
+		if now.Sub(n.at) > h.options.window {
+			delete(h.departed, key)
+		}
+	}
+	losing := make(map[string]bool) // services
+	for i := range changes {
+		c := &changes[i]
+		if kind, _, ok := SplitKey(c.Key); !ok || kind != Nodes {
+			continue
+		}
+		delete(h.departed, c.Key)
+		if n := h.held[c.Key]; n != nil {
+			delete(h.held, c.Key)
+			h.options.Log.Info("node is registered again", "key", c.Key, "held", now.Sub(n.at).Round(time.Millisecond).String())
+		}
+		if n := h.options.Engine.services.nodes[c.Key]; c.Deleted && c.Lease != 0 && n != nil && n.in && n.spec.Weight > 0 {
+			h.departed[c.Key] = &heldNode{key: c.Key, lease: c.Lease, service: n.service, spec: n.spec, at: now}
+			losing[n.service] = true
+		}
+	}
+	for service := range losing {
+		if gone := h.gone(service); 2*len(gone) > len(gone)+h.left(service, changes) {
+			changes = h.hold(service, gone, changes)
+		}
+	}
+	return changes
+}
+
+// gone lists the nodes of a service that have gone lately.
+func (h *Holder) gone(service string) (list []*heldNode) {
+	for _, n := range h.departed {
+		if n.service == service {
+			list = append(list, n)
+		}
+	}
+	slices.SortFunc(list, func(a, b *heldNode) int { return cmp.Compare(a.key, b.key) })
+	return list
+}
+
+// left counts the nodes of a service that are in force and not about to go, but for those that are held.
+func (h *Holder) left(service string, changes []Change) int {
+	going := make(map[string]bool)
+	for i := range changes {
+		if changes[i].Deleted {
+			going[changes[i].Key] = true
+		}
+	}
+	s, count := &h.options.Engine.services, 0
+	for key := range s.members[service] {
+		if n := s.nodes[key]; n.in && n.spec.Weight > 0 && !going[key] && h.held[key] == nil {
+			count++
+		}
+	}
+	if config := s.configs[service]; config != nil {
+		count += len(config.Nodes)
+	}
+	return count
+}
+
+// hold keeps nodes that are well: the ends of some are among the changes, and are taken out; others have gone already and come back, for the checks to look at. Where
+// none of the former is known to be well, nothing is kept.
+func (h *Holder) hold(service string, nodes []*heldNode, changes []Change) []Change {
+	health := h.health()
+	kept := make(map[string]*heldNode)
+	for _, n := range nodes {
+		if h.options.Engine.services.nodes[n.key] != nil && health[n.id()] == healthy {
+			kept[n.key] = n
+		}
+	}
+	if len(kept) == 0 {
+		return changes
+	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Deleted && kept[c.Key] != nil })
+	for _, n := range nodes {
+		if h.options.Engine.services.nodes[n.key] == nil {
+			kept[n.key] = n
+			changes = append(changes, Change{Entry: Entry{Key: n.key, Value: n.value(), ModRevision: h.revision}})
+		}
+	}
+	for key, n := range kept {
+		delete(h.departed, key)
+		h.held[key] = n
+	}
+	h.options.Stats.CountHold()
+	h.options.Log.Warn("most nodes of a service have lost their leases at once: they are kept while they are well", "service", service, "nodes", len(kept),
+		"at_most", h.options.most.String())
+	return changes
+}
+
+// healthy is the word of upstream.NodeStatus for a node that its checks say is well.
+const healthy = "healthy"
+
+// health returns what the checks say of each node.
+func (h *Holder) health() map[nodeIdentity]string {
+	words := make(map[nodeIdentity]string)
+	for _, s := range h.options.Health() {
+		words[nodeIdentity{s.Service, s.Upstream}] = s.Health
+	}
+	return words
+}
+
+type nodeIdentity struct{ service, upstream string }
+
+func (n *heldNode) id() nodeIdentity { return nodeIdentity{n.service, n.spec.Upstream} }
+
+// value returns the node as it is stored.
+func (n *heldNode) value() []byte {
+	value, err := json.Marshal(Node{ServiceName: n.service, Upstream: n.spec.Upstream, Weight: &n.spec.Weight, Metadata: n.spec.Metadata})
+	if err != nil {
+		panic("BUG: control: a node does not marshal: " + err.Error())
+	}
+	return value
+}
+
+// tell makes known what is held.
+func (h *Holder) tell() {
+	list := make([]HeldNode, 0, len(h.held))
+	for _, n := range h.held {
+		list = append(list, HeldNode{Key: n.key, Service: n.service, Upstream: n.spec.Upstream, Since: n.at, Until: n.at.Add(h.options.most)})
+	}
+	slices.SortFunc(list, func(a, b HeldNode) int { return cmp.Compare(a.Key, b.Key) })
+	h.status.Store(&list)
+	h.options.Stats.SetHeldNodes(len(list))
+}
+
+// watch looks at what is held, at once and then again and again, until nothing is.
+func (h *Holder) watch() {
+	ticker := time.NewTicker(h.options.period)
+	defer ticker.Stop()
+	for h.look() {
+		select {
+		case <-ticker.C:
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+// look looks at every held node once, lets go of those that are not to be kept, and reports whether any are left.
+func (h *Holder) look() bool {
+	h.mu.Lock()
+	nodes := make([]*heldNode, 0, len(h.held))
+	for _, n := range h.held {
+		nodes = append(nodes, n)
+	}
+	h.mu.Unlock()
+	health := h.health()
+	reasons := make([]string, len(nodes))
+	for i, n := range nodes {
+		reasons[i] = h.reason(n, health[n.id()])
+	}
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var changes []Change
+	for i, n := range nodes {
+		if reasons[i] == "" || h.held[n.key] != n || h.ctx.Err() != nil {
+			continue // it may have been registered again meanwhile
+		}
+		delete(h.held, n.key)
+		changes = append(changes, Change{Entry: Entry{Key: n.key, ModRevision: h.revision}, Deleted: true})
+		h.options.Log.Warn("node is let go", "key", n.key, "reason", reasons[i], "held", time.Since(n.at).Round(time.Millisecond).String())
+	}
+	if len(changes) > 0 {
+		h.options.Engine.Apply(Batch{Revision: h.revision, Changes: changes})
+		h.tell()
+	}
+	h.checking = len(h.held) > 0
+	return h.checking
+}
+
+// reason says why a node is not to be kept, "" if it is. health is what its checks say. Only the goroutine of watch touches what it notes in n.
+func (h *Holder) reason(n *heldNode, health string) string {
+	switch {
+	case time.Since(n.at) > h.options.most:
+		return "time is up"
+	case health == "":
+		return "nobody checks whether it is well"
+	case health != healthy:
+		return "it is " + health
+	}
+	if n.asked || h.options.LeaseEnded == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, holdTimeout)
+	defer cancel()
+	ended, err := h.options.LeaseEnded(ctx, n.lease)
+	if err == nil && !ended {
+		return "its key was deleted, not its lease"
+	}
+	n.asked = err == nil
+	return ""
+}
+
+var _ Sink = (*Holder)(nil)
