@@ -32,7 +32,7 @@ type Holder struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	mu       sync.Mutex // guards all below, and the engine's Apply
+	mu       sync.Mutex // guards all below, and the engine's Apply; taken before the engine's and the registry's own
 	revision int64
 	departed map[string]*heldNode // by key: let go lately, by the ends of leases
 	held     map[string]*heldNode // by key

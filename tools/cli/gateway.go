@@ -181,10 +181,8 @@ func (g *gateway) startAdmin(context.Context) error {
 	}
 	g.admin = admin.New(admin.Deps{
 		Store: g.store, Token: token, Version: Version, Workers: len(g.server.Loops()), Log: g.log,
-		Status: g.engine.Status, Source: g.sourceStatus,
-		Nodes: g.registry.Status, Explain: g.server.Explain, Snapshot: g.server.Snapshot,
 		Status: g.engine.Status, Source: g.sourceStatus, Held: g.holder.Held,
-		Nodes: g.registry.Status,
+		Nodes: g.registry.Status, Explain: g.server.Explain, Snapshot: g.server.Snapshot,
 		Ready: func() bool { return g.listened.Load() && !g.draining.Load() },
 		Stats: g.stats,
 	})

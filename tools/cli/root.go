@@ -30,11 +30,6 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // execute runs a command and returns the exit code.
 func execute(ctx context.Context, root *cobra.Command, args []string, stderr io.Writer) int {
-	return finish(newRoot(stdout, stderr), ctx, args, stderr)
-}
-
-// finish runs a command and returns the exit code. What has gone wrong is said on stderr.
-func finish(root *cobra.Command, ctx context.Context, args []string, stderr io.Writer) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
@@ -76,10 +71,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newVersion(),
+	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newUser(), newImport(), newVersion(),
 		newGet(), newPut(), newDelete(), newExplain(), newApply(), newHistory(), newRollback())
-	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newUser(), newVersion())
-	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newUser(), newImport(), newVersion())
 	return root
 }
 

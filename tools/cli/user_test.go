@@ -16,7 +16,7 @@ func typing(t *testing.T, input string, args ...string) (code int, stderr string
 	var out, err bytes.Buffer
 	root := newRoot(&out, &err)
 	root.SetIn(strings.NewReader(input))
-	code = finish(root, t.Context(), args, &err)
+	code = execute(t.Context(), root, args, &err)
 	return code, err.String()
 }
 
