@@ -169,8 +169,12 @@ func (h *Holder) left(service string, changes []Change) int {
 		}
 	}
 	s, count := &h.options.Engine.services, 0
-	for key := range s.members[service] {
-		if n := s.nodes[key]; n.in && n.spec.Weight > 0 && !going[key] && h.held[key] == nil {
+	stays := func(key string) bool {
+		n := s.nodes[key]
+		return n.in && n.spec.Weight > 0 && !going[key] && h.held[key] == nil
+	}
+	for _, keys := range s.members[service] {
+		if slices.ContainsFunc(keys, stays) {
 			count++
 		}
 	}
