@@ -25,10 +25,11 @@ func (s *session) sendHead(resp *codec.Response) {
 }
 
 // worthDraining reports whether an answer that comes before the end of the request's body leaves the connection usable. A client that waits for 100 (Continue) may
-// never send the body; one that the gateway itself refuses should stop sending.
+// never send the body, and one whose body is too large should stop sending it.
 func (s *session) worthDraining() bool {
 	r := s.request
-	return r.state != stateAnswering && !r.req.Expect100 && r.body.Remaining() <= lingerBytes
+	tooLarge := r.failed != nil && r.failed.Kind == fault.TooLarge
+	return !tooLarge && !r.req.Expect100 && r.body.Remaining() <= lingerBytes
 }
 
 func (s *session) sendBody(p []byte) {

@@ -91,9 +91,8 @@ type asked struct {
 }
 
 const (
-	maxTried     = 10       // upstream.Config allows no more attempts
-	maxRequestID = 128      // bytes; longer ids are cut
-	replayMax    = 64 << 10 // request body kept for another try: one read of the loop
+	maxTried     = 10  // upstream.Config allows no more attempts
+	maxRequestID = 128 // bytes; longer ids are cut
 )
 
 // state is how far an exchange has come.
@@ -268,29 +267,6 @@ func (x *Exchange) slowDown() {
 	x.down.holdBody()
 	if x.state == stateTrying && x.waiting == waitNothing {
 		x.await(waitSend)
-	}
-}
-
-// keepForReplay keeps the body so far, as long as it is small enough, so that another node can be asked.
-func (x *Exchange) keepForReplay(p []byte) {
-	if x.replayLost || x.state != stateTrying {
-		return
-	}
-	if len(x.replay)+len(p) > replayMax {
-		x.replayLost = true
-		x.dropReplay()
-		return
-	}
-	if x.replay == nil {
-		x.replay = x.worker.loop.Borrow(replayMax)[:0]
-	}
-	x.replay = append(x.replay, p...)
-}
-
-func (x *Exchange) dropReplay() {
-	if x.replay != nil {
-		x.worker.loop.Return(x.replay)
-		x.replay = nil
 	}
 }
 
