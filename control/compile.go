@@ -74,7 +74,9 @@ func (r *Route) patterns() []string {
 func (r *Route) value(id string, chain *plugin.Chain) *proxy.Route {
 	v := &proxy.Route{ID: id, ServiceName: r.ServiceName, GRPC: r.Protocol == "grpc", Chain: chain}
 	if r.Timeout != nil {
-		v.Timeout = proxy.RouteTimeout{Connect: r.Timeout.Connect.Std(), Response: r.Timeout.Response.Std()}
+		v.Timeout = proxy.RouteTimeout{
+			Connect: r.Timeout.Connect.Std(), Response: r.Timeout.Response.Std(), PerTry: r.Timeout.PerTry.Std(), Total: r.Timeout.Total.Std(),
+		}
 	}
 	if r.Retry != nil {
 		v.Attempts = r.Retry.Attempts

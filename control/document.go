@@ -39,6 +39,8 @@ type Route struct {
 type RouteTimeout struct {
 	Connect  unit.Duration `json:"connect,omitempty"`
 	Response unit.Duration `json:"response,omitempty"`
+	PerTry   unit.Duration `json:"per_try,omitempty"`
+	Total    unit.Duration `json:"total,omitempty"`
 }
 
 // RouteRetry overrides the service's retries for one route.

@@ -90,6 +90,8 @@ func (r *Route) check(p *problem.Problems) {
 	if t := r.Timeout; t != nil {
 		checkTimeout(p, "timeout.connect", t.Connect)
 		checkTimeout(p, "timeout.response", t.Response)
+		checkTimeout(p, "timeout.per_try", t.PerTry)
+		checkTimeout(p, "timeout.total", t.Total)
 	}
 	if r.Retry != nil && (r.Retry.Attempts < 0 || r.Retry.Attempts > 10) {
 		p.Add("retry.attempts", "%d is out of range: from 1 to 10, or 0 for the service's", r.Retry.Attempts)

@@ -87,16 +87,19 @@ func (k *h1Call) cancel() {
 func (k *h1Call) Opened(*event.Conn) {
 	k.conn.Established()
 	k.sentMark = k.conn.Sent() // what TLS has sent so far is none of the request
-	k.x.callConnected()
+	k.x.connectedBy(k)
 }
 
 // Drained tells that the node has caught up with the request.
-func (k *h1Call) Drained(*event.Conn) { k.x.callDrained() }
+func (k *h1Call) Drained(*event.Conn) { k.x.drainedBy(k) }
 
 // Data parses what the node has sent. What the exchange does with it may end the call, which is then perhaps another's already: the connection tells.
 func (k *h1Call) Data(c *event.Conn) {
 	for k.conn != nil && k.conn.Conn == c && !c.IsPaused() {
-		k.began = true
+		if !k.began {
+			k.began = true
+			k.x.callBegan(k)
+		}
 		if k.tunneled {
 			k.readTunnel()
 			return
@@ -239,7 +242,7 @@ func (k *h1Call) lost(err error) {
 	default:
 		e.Retryable(fault.IfIdempotent)
 	}
-	k.x.callFailed(e)
+	k.x.callLost(k, e)
 }
 
 var (

@@ -59,7 +59,7 @@ func (k *callH2) free(w *worker) {
 
 // begin sends what a call that had to wait for its connection has been told meanwhile.
 func (k *callH2) begin() {
-	if k.x.call != call(k) { // it has just been made, and is told yet
+	if k.x.call != call(k) && k.x.second != call(k) { // it has just been made, and is told yet
 		return
 	}
 	c := k.client
@@ -74,7 +74,7 @@ func (k *callH2) begin() {
 		c.endSending(&k.outlet)
 	}
 	if c.open {
-		k.x.callConnected()
+		k.x.connectedBy(k)
 	}
 }
 
@@ -188,13 +188,13 @@ func (k *callH2) leaveQueue() {
 }
 
 // goOn tells the exchange that the node has caught up.
-func (k *callH2) goOn() { k.x.callDrained() }
+func (k *callH2) goOn() { k.x.drainedBy(k) }
 
 // sendEnded is the end of the request behind what had to wait.
 func (k *callH2) sendEnded() {
 	if k.told {
 		k.told = false
-		k.x.callDrained()
+		k.x.drainedBy(k)
 	}
 }
 
@@ -204,6 +204,7 @@ func (k *callH2) sendEnded() {
 func (k *callH2) head(ended bool) {
 	x, c, turn := k.x, k.client, k.turn
 	w := x.worker
+	x.callBegan(k)
 	lines, err := c.codec.ReadResponse(w.lines, &k.stream, &x.resp, x.req.Method, ended, &responseLimits)
 	w.lines = lines[:0]
 	if k.refuseMessage("read response head", err) {
@@ -325,7 +326,7 @@ func (k *callH2) move() {
 }
 
 // failed tells the exchange, which gives the call up.
-func (k *callH2) failed(e *fault.Error) { k.x.callFailed(e) }
+func (k *callH2) failed(e *fault.Error) { k.x.callLost(k, e) }
 
 var (
 	_ call   = (*callH2)(nil)

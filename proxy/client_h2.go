@@ -276,7 +276,10 @@ func (c *clientH2) Opened(*event.Conn) {
 		c.broken(errNoHTTP2)
 		return
 	}
-	c.codec.Each(func(stream *h2.Stream) { stream.Owner.(*callH2).x.callConnected() })
+	c.codec.Each(func(stream *h2.Stream) {
+		k := stream.Owner.(*callH2)
+		k.x.connectedBy(k)
+	})
 }
 
 // Data works through the frames that have come.

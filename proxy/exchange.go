@@ -57,7 +57,21 @@ type Exchange struct {
 	timer   event.Timer
 	mark    uint64 // what the node had taken of the request when the wait for it to take more began
 	replay  []byte // the request body so far, for another try; borrowed, nil when there is none
+	held    bool   // the request body was stopped while nobody was asked
 	entered bool   // service.Enter was called
+
+	// What it waits for or is bounded by, beside the timer.
+	deadline event.Timer      // of the whole exchange
+	tryEnd   int64            // loop time at which the try under way has taken too long; 0 = it may
+	pending  upstream.Pending // while a connection is waited for
+	waiter   upstream.Waiter  // while room is
+	retrying bool             // service.EnterRetry was called
+
+	// A second try beside the first.
+	hedge      event.Timer // until it is made
+	second     call        // nil while there is none
+	secondNode *upstream.Node
+	secondTry  upstream.Try
 
 	// How far it has come.
 	state           state
@@ -116,7 +130,9 @@ const (
 	waitSend // for a node that takes the request slower than it comes
 	waitHead
 	waitBody
-	waitTunnel // for either side to say anything
+	waitTunnel  // for either side to say anything
+	waitRoom    // for some node to have room
+	waitBackoff // for the moment of the next try
 )
 
 // downstream is the client's side of an exchange: one request on a connection, whatever the protocol. Calls come on the worker's loop,
@@ -182,8 +198,9 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 	x.call, x.node = nil, nil
 	x.tries, x.stale = 0, false
 	x.waiting = waitNothing
-	x.timer.Owner = x
-	x.entered = false
+	x.timer.Owner, x.deadline.Owner, x.hedge.Owner, x.waiter.Owner = x, x, x, x
+	x.entered, x.held = false, false
+	x.tryEnd = 0
 	x.state = stateRouting
 	x.requestEnded, x.responseEnded, x.replayLost = false, false, false
 	x.failed, x.trailer = nil, nil
@@ -255,6 +272,12 @@ func (x *Exchange) requestBody(p []byte) {
 		return
 	}
 	x.keepForReplay(p)
+	if x.call == nil { // the exchange waits for a node; there is little that can come meanwhile
+		if x.replayLost {
+			x.fail(fault.New("keep the request body", fault.Upstream, fault.Overloaded, nil))
+		}
+		return
+	}
 	x.call.sendBody(p)
 	x.slowDown()
 }
@@ -276,13 +299,16 @@ func (x *Exchange) requestEnd(trailer *codec.Header) {
 		trailer.StripNamed(&x.req.Header)
 	}
 	x.requestEnded, x.trailer = true, trailer
+	if x.call == nil {
+		return
+	}
 	x.call.sendEnd(trailer)
 	switch {
 	case x.state != stateTrying || !x.call.connected():
 	case x.call.congested():
 		x.await(waitSend)
 	default:
-		x.await(waitHead)
+		x.awaitHead()
 	}
 }
 
@@ -317,7 +343,7 @@ func (x *Exchange) callDrained() {
 	case !x.requestEnded:
 		x.down.wantBody()
 	case slow:
-		x.await(waitHead)
+		x.awaitHead()
 	}
 }
 
@@ -339,6 +365,23 @@ func (x *Exchange) dropCall() {
 		x.call.cancel()
 		x.call = nil
 	}
+	if x.second != nil {
+		x.dropSecond()
+	}
+}
+
+// leave gives back what the exchange was counted for at its service.
+func (x *Exchange) leave() {
+	x.pending.Leave()
+	x.waiter.Cancel()
+	if x.retrying {
+		x.service.LeaveRetry()
+		x.retrying = false
+	}
+	if x.entered {
+		x.service.Leave()
+		x.entered = false
+	}
 }
 
 // finish ends the exchange: everything it holds is given back and it is recorded. The last thing it does is to hand itself over.
@@ -347,11 +390,10 @@ func (x *Exchange) finish(cut bool) {
 	x.state = stateOver
 	x.dropCall()
 	x.worker.loop.DropTimer(&x.timer)
+	x.worker.loop.DropTimer(&x.deadline)
+	x.worker.loop.DropTimer(&x.hedge)
 	x.dropReplay()
-	if x.entered {
-		x.service.Leave()
-		x.entered = false
-	}
+	x.leave()
 	x.record()
 	for i := range x.tried {
 		x.tried[i] = nil
@@ -360,39 +402,4 @@ func (x *Exchange) finish(cut bool) {
 	x.match.Rule = nil // or an exchange that waits for use would keep a chain that is to be closed
 	x.asked = asked{}
 	x.down.done(cut)
-}
-
-// await sets the timer for what the node owes next.
-func (x *Exchange) await(w wait) {
-	x.waiting = w
-	if w == waitSend {
-		x.mark = x.call.taken()
-	}
-	x.worker.loop.SetTimer(&x.timer, x.bound(w))
-}
-
-// awaitNothing stops the timer: the node owes nothing now.
-func (x *Exchange) awaitNothing() {
-	x.waiting = waitNothing
-	x.worker.loop.StopTimer(&x.timer)
-}
-
-// Expired is the timer's: the node has taken too long.
-func (x *Exchange) Expired(*event.Timer) {
-	switch x.waiting {
-	case waitConnect:
-		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamTimeout, errConnectTimeout).Retryable(fault.Always))
-	case waitSend:
-		if x.call.taken() != x.mark {
-			x.await(waitSend)
-			return
-		}
-		x.callFailed(fault.New("send the request", fault.Upstream, fault.UpstreamTimeout, errNodeStuck))
-	case waitHead:
-		x.callFailed(fault.New("wait for the response head", fault.Upstream, fault.UpstreamTimeout, errTimeout))
-	case waitTunnel:
-		x.fail(fault.New("tunnel", fault.Internal, fault.StreamIdle, errTunnelIdle))
-	case waitBody:
-		x.callFailed(fault.New("wait for the response body", fault.Upstream, fault.UpstreamTimeout, errTimeout))
-	}
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"time"
 
 	"sluice/core/event"
 	"sluice/core/observe"
@@ -10,12 +9,7 @@ import (
 	"sluice/upstream"
 )
 
-var (
-	errTimeout        = errors.New("proxy: the node did not answer in time")
-	errConnectTimeout = errors.New("proxy: the connection to the node was not established in time")
-	errNodeStuck      = errors.New("proxy: the node did not take the request in time")
-	errNoNode         = errors.New("proxy: the service has no node that can be asked")
-)
+var errNoNode = errors.New("proxy: the service has no node that can be asked")
 
 // forward sends the request to a node of the route's service.
 func (x *Exchange) forward() {
@@ -32,12 +26,22 @@ func (x *Exchange) forward() {
 	x.service.CountRequest(x.worker.index, x.worker.loop.Now())
 	x.state = stateTrying
 	x.findKeys()
-	node := x.pick()
-	if node == nil {
-		x.fail(fault.New("pick node", fault.Upstream, fault.NoHealthyNode, errNoNode))
-		return
+	x.setDeadline()
+	if node := x.pick(); node != nil {
+		x.ask(node, false)
+	} else {
+		x.noNode()
 	}
-	x.ask(node, false)
+}
+
+// noNode ends an exchange for which there is no node, or lets it wait for one where there is only no room.
+func (x *Exchange) noNode() {
+	switch {
+	case !x.service.Full(x.worker.index, x.want()):
+		x.fail(fault.New("pick node", fault.Upstream, fault.NoHealthyNode, errNoNode))
+	case !x.waitForRoom():
+		x.fail(fault.New("pick node", fault.Upstream, fault.Overloaded, nil))
+	}
 }
 
 // another returns a node for one more try, or nil.
@@ -52,12 +56,27 @@ func (x *Exchange) another() *upstream.Node {
 
 // ask makes a try at node; fresh asks for a new connection.
 func (x *Exchange) ask(node *upstream.Node, fresh bool) {
-	x.node = node
+	now := x.worker.loop.Now()
+	for !x.try.Begin(x.service, x.worker.index, node, now) {
+		if node = x.pick(); node == nil {
+			x.noNode()
+			return
+		}
+	}
+	if (fresh || !node.Idle(x.worker.index)) && !x.pending.Enter(x.service, node) {
+		x.fail(fault.New("connect", fault.Upstream, fault.Overloaded, nil))
+		return
+	}
+	call, err := x.worker.dial(x, node, fresh)
+	if errors.Is(err, upstream.ErrFull) {
+		x.pending.Leave()
+		x.try.End()
+		x.noNode()
+		return
+	}
+	x.node, x.tryStart = node, now
 	x.tried[x.tries] = node
 	x.tries++
-	x.tryStart = x.worker.loop.Now()
-	x.try.Begin(x.service, x.worker.index, node, x.tryStart)
-	call, err := x.worker.dial(x, node, fresh)
 	if event.Exhausted(err) { // the node is not to blame, and asking another would want for the same
 		x.try.End()
 		x.fail(fault.New("connect", fault.Internal, fault.Overloaded, err))
@@ -81,14 +100,17 @@ func (x *Exchange) send() {
 	if x.requestEnded {
 		x.call.sendEnd(x.trailer)
 	}
-	switch {
-	case !x.call.connected():
+	if !x.call.connected() {
 		x.await(waitConnect)
-	case x.requestEnded:
-		x.await(waitHead)
+	} else {
+		x.pending.Leave()
+		if x.requestEnded {
+			x.awaitHead()
+		}
 	}
-	if x.tries > 1 && !x.requestEnded {
-		// The try before may have stopped the body; nobody else would let it go on.
+	if (x.tries > 1 || x.held) && !x.requestEnded {
+		// The try before, or the wait for one, has stopped the body; nobody else would let it go on.
+		x.held = false
 		x.down.wantBody()
 		x.slowDown()
 	}
@@ -97,9 +119,10 @@ func (x *Exchange) send() {
 // callConnected tells that the new connection of a call is established.
 func (x *Exchange) callConnected() {
 	x.connectTime = x.worker.loop.Now() - x.tryStart
+	x.pending.Leave()
 	x.awaitNothing()
 	if x.requestEnded {
-		x.await(waitHead)
+		x.awaitHead()
 	} else {
 		x.slowDown()
 	}
@@ -110,74 +133,16 @@ func (x *Exchange) callFailed(e *fault.Error) {
 	x.stale = x.call != nil && x.call.reused()
 	x.try.Failed(failure(e), x.worker.loop.Now())
 	x.dropCall()
+	x.pending.Leave()
 	x.awaitNothing()
 	x.service.Stats.Outcome(x.worker.index, outcome(e))
 	if x.state == stateTrying && x.mayRetry(e) {
 		if node := x.another(); node != nil && x.spendRetry() {
-			x.ask(node, true)
+			x.askAgain(node, true)
 			return
 		}
 	}
 	x.fail(e)
-}
-
-// spendRetry takes one more try out of the service's budget, and reports whether there was one left.
-func (x *Exchange) spendRetry() bool {
-	if !x.service.AllowRetry(x.worker.index, x.worker.loop.Now()) {
-		return false
-	}
-	x.worker.stats.Retry()
-	return true
-}
-
-// mayRetry decides whether another try may be made; nothing of an answer has reached the client. A node that was never reached has seen nothing; one
-// that was may have acted on the request, so only a method that may be repeated is.
-func (x *Exchange) mayRetry(e *fault.Error) bool {
-	switch e.Retry {
-	case fault.Always:
-		return x.service.RetryConnect && x.triesLeft()
-	case fault.IfReused, fault.IfIdempotent:
-		return x.service.RetryReset && x.req.Method.Idempotent() && x.triesLeft()
-	}
-	return false
-}
-
-// mayRetryStatus decides the same for an answer whose status asks for it.
-func (x *Exchange) mayRetryStatus(status int) bool {
-	return x.service.RetryStatus.Has(status) && x.req.Method.Idempotent() && x.requestEnded && x.triesLeft()
-}
-
-// triesLeft reports whether the service allows one more try and the whole request can be sent again.
-func (x *Exchange) triesLeft() bool {
-	attempts := x.service.Attempts
-	if x.route.Attempts > 0 {
-		attempts = x.route.Attempts
-	}
-	return x.tries < min(attempts, maxTried) && !x.replayLost
-}
-
-// bound returns how long to wait, as the route, the service or the gateway says.
-func (x *Exchange) bound(w wait) time.Duration {
-	t, s, r := &x.set.timeouts, x.service, x.route
-	switch w {
-	case waitConnect:
-		return firstOf(r.Timeout.Connect, s.ConnectTimeout, t.connect)
-	case waitTunnel:
-		return t.tunnelIdle
-	case waitSend, waitHead:
-		return firstOf(r.Timeout.Response, s.ResponseTimeout, t.responseHeader)
-	}
-	return firstOf(s.IdleTimeout, t.responseBody)
-}
-
-// firstOf returns the first that is set.
-func firstOf(bounds ...time.Duration) time.Duration {
-	for _, d := range bounds {
-		if d > 0 {
-			return d
-		}
-	}
-	return 0
 }
 
 // failure is how a failed try counts for the health of its node.

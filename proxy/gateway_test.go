@@ -38,6 +38,7 @@ type setup struct {
 	rules   []router.Rule[*Route]
 	only    bool // there is no route but those of rules
 	plugins []plugin.Instance
+	timeout RouteTimeout // of the route for everything
 	logged  bool
 	clock   *clock
 
@@ -55,6 +56,9 @@ func withLimits(change func(*LimitsConfig)) option {
 func withService(change func(*upstream.Config)) option {
 	return func(s *setup) { change(&s.service) }
 }
+
+// withRouteTimeout sets the timeouts of the route for everything.
+func withRouteTimeout(timeout RouteTimeout) option { return func(s *setup) { s.timeout = timeout } }
 
 func withWorkers(n int) option { return func(s *setup) { s.config.Workers = n } }
 
@@ -109,7 +113,7 @@ func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 		t.Fatal(err)
 	}
 	g := &gateway{Server: server, registry: upstream.NewRegistry(server.Loops(), stats), stats: stats, clock: s.clock}
-	route := &Route{ID: "all", ServiceName: "s", Chain: plugin.NewChain(s.plugins), Stats: stats.Route("all", "s")}
+	route := &Route{ID: "all", ServiceName: "s", Chain: plugin.NewChain(s.plugins), Stats: stats.Route("all", "s"), Timeout: s.timeout}
 	rules := s.rules
 	if !s.only {
 		rules = append(rules, router.Rule[*Route]{ID: "all", Paths: []string{"/*"}, Value: route})

@@ -12,9 +12,11 @@ import (
 
 // pick returns a node that this request has not been sent to, or nil.
 func (x *Exchange) pick() *upstream.Node {
-	return x.service.Pick(x.worker.index, upstream.Want{
-		Tried: x.tried[:x.tries], Key: x.key, Sticky: x.sticky, Now: x.worker.loop.Now(),
-	})
+	return x.service.Pick(x.worker.index, x.want())
+}
+
+func (x *Exchange) want() upstream.Want {
+	return upstream.Want{Tried: x.tried[:x.tries], Key: x.key, Sticky: x.sticky, Now: x.worker.loop.Now()}
 }
 
 // findKeys reads from the request what the service's balancer goes by.

@@ -37,7 +37,7 @@ func (x *Exchange) responseHead() {
 			x.service.Stats.Outcome(x.worker.index, observe.OutcomeServerError)
 			x.dropCall()
 			x.awaitNothing()
-			x.ask(node, false)
+			x.askAgain(node, false)
 			return
 		}
 	}

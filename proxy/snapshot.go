@@ -36,4 +36,6 @@ type Route struct {
 type RouteTimeout struct {
 	Connect  time.Duration
 	Response time.Duration
+	PerTry   time.Duration
+	Total    time.Duration
 }

@@ -59,6 +59,7 @@ func (x *Exchange) responseUpgrade() {
 		return
 	}
 	x.dropReplay()
+	x.worker.loop.StopTimer(&x.deadline) // a tunnel lasts as long as it is used
 	x.try.Answered(x.resp.Status, x.worker.loop.Now())
 	x.try.Whole()
 	x.state, x.status = stateTunnel, x.resp.Status

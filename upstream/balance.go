@@ -99,8 +99,11 @@ type picking struct {
 const none = -1
 
 // fits reports whether n may be asked.
-func (p *picking) fits(n *Node) bool {
-	return (p.roster.panicking || !n.out()) && !slices.Contains(p.want.Tried, n) && n.room(p.service, p.worker)
+func (p *picking) fits(n *Node) bool { return p.mayFit(n) && n.room(p.worker) }
+
+// mayFit reports the same of a node that has room.
+func (p *picking) mayFit(n *Node) bool {
+	return (p.roster.panicking || !n.out()) && !slices.Contains(p.want.Tried, n)
 }
 
 // turnsTried is how many turns of the round are looked at before the nodes are, and nodesTried how many of those. A roster holds nodes that were in when it was

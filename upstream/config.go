@@ -96,8 +96,26 @@ type PassiveHealth struct {
 
 // BreakerConfig bounds what a service is given at once. 0 means no bound.
 type BreakerConfig struct {
-	MaxRequests int `json:"max_requests,omitempty"` // exchanges in flight, all workers together
-	MaxPending  int `json:"max_pending,omitempty"`  // exchanges that wait for a connection, all workers together
+	MaxRequests    int             `json:"max_requests,omitempty"`    // exchanges in flight, all workers together
+	MaxPending     int             `json:"max_pending,omitempty"`     // exchanges that wait for a connection or for room, all workers together
+	MaxConnections int             `json:"max_connections,omitempty"` // to all nodes, of all workers together
+	MaxRetries     int             `json:"max_retries,omitempty"`     // exchanges that are on a try beyond their first
+	PerNode        NodeBreaker     `json:"per_node"`
+	QueueTimeout   unit.Duration   `json:"queue_timeout,omitempty"` // for which an exchange waits while every node has all it may have; 0 (default) = overloaded at once
+	Adaptive       *AdaptiveConfig `json:"adaptive,omitempty"`      // find out how many requests the service can take; left out = it is not
+}
+
+// NodeBreaker bounds what one node is given at once; pool.max_per_node bounds its connections. 0 means no bound.
+type NodeBreaker struct {
+	MaxRequests int `json:"max_requests,omitempty"`
+	MaxPending  int `json:"max_pending,omitempty"` // connections that are being established
+}
+
+// AdaptiveConfig lowers the number of exchanges in flight when the service's latency rises.
+type AdaptiveConfig struct {
+	MinLimit         int `json:"min_limit,omitempty"`         // default 10
+	MaxLimit         int `json:"max_limit,omitempty"`         // default 1000
+	TolerancePercent int `json:"tolerance_percent,omitempty"` // of the usual latency, up to which nothing is taken back; default 150
 }
 
 // RetryConfig says when a request is sent once more.
@@ -106,6 +124,19 @@ type RetryConfig struct {
 	On            []string `json:"on,omitempty"`             // "connect", "reset", "502", "503", "504"; default connect and reset
 	BudgetPercent *int     `json:"budget_percent,omitempty"` // retries per 100 requests; default 20
 	MinPerSecond  *int     `json:"min_per_second,omitempty"` // retries a second that are always allowed; default 3
+
+	// The first retry is made at once, on another node. Before each further one there is a pause that doubles, of which half is by chance.
+	Backoff    unit.Duration `json:"backoff,omitempty"`     // before the second retry; default 25ms
+	MaxBackoff unit.Duration `json:"max_backoff,omitempty"` // default ten times backoff
+
+	Hedge *HedgeConfig `json:"hedge,omitempty"` // ask another node while the first is waited for; left out = never
+}
+
+// HedgeConfig says after what time another node is asked beside the first.
+type HedgeConfig struct {
+	Percentile int           `json:"percentile,omitempty"` // of the service's time to a head over the last half minute; default 95
+	Delay      unit.Duration `json:"delay,omitempty"`      // instead of what is measured; 0 (default) = measured
+	MinDelay   unit.Duration `json:"min_delay,omitempty"`  // never sooner; default 5ms
 }
 
 // TimeoutConfig bounds the steps towards a node. 0 means the gateway's own default (the file's timeouts).
@@ -113,6 +144,8 @@ type TimeoutConfig struct {
 	Connect  unit.Duration `json:"connect,omitempty"`  // from the connect call to an established connection
 	Response unit.Duration `json:"response,omitempty"` // from the last byte of the request to the response head
 	Idle     unit.Duration `json:"idle,omitempty"`     // between two reads of a response body
+	PerTry   unit.Duration `json:"per_try,omitempty"`  // from the beginning of a try to its response head; 0 = no bound
+	Total    unit.Duration `json:"total,omitempty"`    // of the exchange, to the end of the answer; 0 = no bound. Clients may ask for less in X-Request-Timeout
 }
 
 // PoolConfig bounds the connections to a node that are kept for the next request.
@@ -120,6 +153,9 @@ type PoolConfig struct {
 	MaxIdlePerWorker *int          `json:"max_idle_per_worker,omitempty"` // per node; default 64; 0 keeps none
 	MaxPerNode       int           `json:"max_per_node,omitempty"`        // connections to one node, all workers together; 0 = no bound
 	IdleTimeout      unit.Duration `json:"idle_timeout,omitempty"`        // default 60s
+	MaxRequests      int           `json:"max_requests,omitempty"`        // that one connection serves; 0 = any number
+	MaxAge           unit.Duration `json:"max_age,omitempty"`             // of a connection, after which it takes no further request; 0 = any
+	Preconnect       int           `json:"preconnect,omitempty"`          // connections that each worker opens to a node that comes in; default 0
 }
 
 // Defaults of a service without a services/ key.
@@ -127,6 +163,7 @@ const (
 	DefaultAttempts      = 2
 	DefaultBudgetPercent = 20
 	DefaultMinPerSecond  = 3
+	DefaultBackoff       = 25 * time.Millisecond
 	DefaultMaxIdle       = 64
 	DefaultMaxIdleTLS    = 16 // a tls.Conn keeps a buffer of the largest record that it has seen, up to 33 KiB
 	DefaultIdleTimeout   = 60 * time.Second

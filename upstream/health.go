@@ -32,6 +32,7 @@ func (s *serviceState) settle(n *Node, was uint32, why string) {
 	if in {
 		level, text = slog.LevelInfo, "upstream: node is in again"
 		n.since = time.Now()
+		s.preconnect(n)
 	}
 	n.why = why
 	slog.Log(s.registry.context, level, text, "service", s.name, "node", n.Address, "why", why)

@@ -22,10 +22,12 @@ type Node struct {
 	id       uint64                         // the same as a number; never 0
 	addr     atomic.Pointer[netip.AddrPort] // where it is; nil until the name has been resolved
 	tls      atomic.Pointer[nodeTLS]        // how it is reached; nil = in plain text
-	conns    atomic.Int64                   // open connections of all workers
-	retired  atomic.Bool                    // no longer named by any snapshot; pools keep nothing of it
-	pools    []pool                         // by worker
-	stop     func()                         // ends resolving; nil for literal addresses
+	owner    *serviceState
+	conns    atomic.Int64 // open connections of all workers
+	pending  atomic.Int64 // connections that are being established, where they are counted
+	retired  atomic.Bool  // no longer named by any snapshot; pools keep nothing of it
+	pools    []pool       // by worker
+	stop     func()       // ends resolving; nil for literal addresses
 	load     load
 
 	// Health.
@@ -78,9 +80,6 @@ func (s *NodeSpec) tier() int {
 // ID names the node in cookies: a number that tells nothing of its address.
 func (n *Node) ID() uint64 { return n.id }
 
-// room reports whether that worker may give the node one more exchange.
-func (n *Node) room(*Service, int) bool { return true }
-
 // Resolved reports whether the node's address is known. Any goroutine may call it.
 func (n *Node) Resolved() bool { return n.addr.Load() != nil }
 
@@ -100,6 +99,11 @@ func (n *Node) Acquire(worker int, loop *event.Loop, h event.Handler, fresh bool
 			return c, nil
 		}
 	}
+	return n.dialHTTP1(worker, loop, h)
+}
+
+// dialHTTP1 begins a connection for one exchange at a time.
+func (n *Node) dialHTTP1(worker int, loop *event.Loop, h event.Handler) (*Conn, error) {
 	var config *tls.Config
 	now := n.tls.Load()
 	if now != nil {
@@ -119,10 +123,15 @@ func (n *Node) DialHTTP2(worker int, loop *event.Loop, h event.Handler) (*Conn, 
 	return n.dial(worker, loop, h, now, config)
 }
 
+// dial begins a new connection, or returns [ErrFull].
 func (n *Node) dial(worker int, loop *event.Loop, h event.Handler, now *nodeTLS, config *tls.Config) (*Conn, error) {
-	c := &Conn{node: n, pool: &n.pools[worker], tls: now}
+	if !n.addConn() {
+		return nil, ErrFull
+	}
+	c := &Conn{node: n, pool: &n.pools[worker], tls: now, born: loop.Now()}
 	ev, err := loop.Dial(*n.addr.Load(), h)
 	if err != nil {
+		n.dropConn()
 		return nil, err
 	}
 	if config != nil {
@@ -130,8 +139,13 @@ func (n *Node) dial(worker int, loop *event.Loop, h event.Handler, now *nodeTLS,
 	}
 	c.Conn = ev
 	c.timer.Owner = c
-	n.conns.Add(1)
 	return c, nil
+}
+
+// Idle reports whether that worker has a connection to the node that can take one more exchange, as far as the pool knows: of those that carry several at once their owner
+// knows better.
+func (n *Node) Idle(worker int) bool {
+	return len(n.pools[worker].idle) > 0 || len(n.pools[worker].shared) > 0
 }
 
 // retire closes the idle connections of one worker, on its loop.
@@ -143,10 +157,4 @@ func (n *Node) retire(worker int) {
 	for _, c := range slices.Clone(p.shared) { // retire may take it out
 		c.retire()
 	}
-}
-
-// poolSettings are what a service says of its pools; a node has the latest.
-type poolSettings struct {
-	maxIdle     int
-	idleTimeout time.Duration
 }

@@ -12,12 +12,13 @@ import (
 // pool is the idle connections of one worker to one node, the latest used last: the top of the stack is the warmest, and the ones at the
 // bottom run into the idle timeout when the load goes down.
 type pool struct {
-	idle   []*Conn         // owned by the worker's loop
-	shared []*Conn         // that carry several exchanges at once; owned by who called Share
+	idle   []*Conn // owned by the worker's loop
+	shared []*Conn // that carry several exchanges at once; owned by who called Share
+	worker int
 	stats  *observe.Worker // of the worker
 	closes closes
 	seen   seen
-	_      [24]byte // two workers' pools never share a cache line
+	_      [16]byte // two workers' pools never share a cache line
 }
 
 // Conn is one connection to a node. Its owner is the exchange that acquired it or, while it is idle, its pool. Loop only.
@@ -31,6 +32,8 @@ type Conn struct {
 	timer     event.Timer   // idle timeout
 	idleLimit time.Duration // what the node said it keeps an idle connection for; 0 = nothing
 	idleSince int64         // loop time
+	born      int64         // loop time
+	served    int           // requests
 	idle      bool
 	gone      bool
 	open      bool          // it was established, and is counted as such
@@ -90,10 +93,31 @@ func (c *Conn) Release(s *Service) {
 	if c.idle {
 		return // it was given back already; twice in the pool, it would serve two exchanges at once
 	}
-	if c.IsClosed() || c.PeerShut() || len(c.Unread()) > 0 || c.node.retired.Load() || c.tls != c.node.tls.Load() || len(c.pool.idle) >= s.pool.maxIdle {
+	c.served++
+	if c.IsClosed() || c.PeerShut() || len(c.Unread()) > 0 || c.node.retired.Load() || c.tls != c.node.tls.Load() || len(c.pool.idle) >= s.pool.maxIdle || c.wornOut(s) || c.wantedElsewhere() {
 		c.Discard()
 		return
 	}
+	c.rest(s)
+	if owner := c.node.owner; owner.local[c.pool.worker].queue.first != nil { // nobody else could use it
+		owner.tell(c.pool.worker)
+	}
+}
+
+// wornOut reports whether the connection has served as much or for as long as it may.
+func (c *Conn) wornOut(s *Service) bool {
+	return s.pool.maxRequests > 0 && c.served >= s.pool.maxRequests ||
+		s.pool.maxAge > 0 && time.Duration(c.Loop().Now()-c.born) >= s.pool.maxAge
+}
+
+// wantedElsewhere reports whether another worker waits for a connection and this one does not: it gets what is given up here.
+func (c *Conn) wantedElsewhere() bool {
+	owner := c.node.owner
+	return owner.waiting.Load() > 0 && owner.bounds.Load().boundConns() && owner.local[c.pool.worker].queue.first == nil
+}
+
+// rest puts the connection into its pool.
+func (c *Conn) rest(s *Service) {
 	c.idle = true
 	c.pool.idle = append(c.pool.idle, c)
 	c.SetHandler(c)
@@ -121,7 +145,6 @@ func (c *Conn) Discard() {
 		return
 	}
 	c.gone = true
-	c.node.conns.Add(-1)
 	if c.open {
 		c.pool.stats.UpstreamClosed()
 	}
@@ -135,6 +158,7 @@ func (c *Conn) Discard() {
 			c.pool.idle = slices.Delete(c.pool.idle, i, i+1)
 		}
 	}
+	c.node.dropConn()
 	c.Close()
 }
 
@@ -165,3 +189,23 @@ func (c *Conn) Closed(*event.Conn, error) { c.Discard() }
 func (c *Conn) Expired(*event.Timer) { c.Discard() }
 
 var _ event.Handler = (*Conn)(nil)
+
+// poolSettings are what a service says of its pools.
+type poolSettings struct {
+	maxIdle     int
+	idleTimeout time.Duration
+	maxRequests int           // 0 = any
+	maxAge      time.Duration // 0 = any
+	preconnect  int
+}
+
+func newPoolSettings(c *PoolConfig) poolSettings {
+	s := poolSettings{
+		maxIdle: valueOr(c.MaxIdlePerWorker, DefaultMaxIdle), idleTimeout: c.IdleTimeout.Std(),
+		maxRequests: c.MaxRequests, maxAge: c.MaxAge.Std(), preconnect: c.Preconnect,
+	}
+	if s.idleTimeout == 0 {
+		s.idleTimeout = DefaultIdleTimeout
+	}
+	return s
+}

@@ -65,6 +65,7 @@ func (r *Registry) newState(name string) *serviceState {
 	s := &serviceState{name: name, zone: r.zone, registry: r, nodes: map[string]*Node{}, local: make([]localState, len(r.workers))}
 	for i := range s.local {
 		s.local[i].cursor.seed = r.seed() | 1
+		s.local[i].queue.serve = func() { s.serveQueue(i) }
 	}
 	s.roster.Store(new(roster))
 	return s
@@ -74,12 +75,22 @@ func (r *Registry) newState(name string) *serviceState {
 func (s *serviceState) take(view *Service, specs []NodeSpec) {
 	first := s.view == nil
 	s.view, s.members = view, nil
+	s.bounds.Store(view.bounds)
+	if view.hedge != nil && s.heads.counts == nil {
+		s.heads.counts = make([]uint64, headBuckets)
+		s.heads.recent = make([]float64, headBuckets)
+		s.measure()
+	}
+	if view.adaptive != nil && !s.adaption.running {
+		s.adaption = adaption{running: true, limit: adaptInitial}
+		s.adapt()
+	}
 	named := make(map[string]bool, len(specs))
 	for i := range specs {
 		spec := &specs[i]
 		named[spec.Upstream] = true
-		node := s.nodes[spec.Upstream]
-		if node == nil {
+		node, known := s.nodes[spec.Upstream]
+		if !known {
 			node = s.newNode(spec.Upstream)
 			if !first {
 				node.since = time.Now()
@@ -87,6 +98,9 @@ func (s *serviceState) take(view *Service, specs []NodeSpec) {
 			s.nodes[spec.Upstream] = node
 		}
 		node.useTLS(view.secure)
+		if !known {
+			s.preconnect(node)
+		}
 		s.members = append(s.members, member{node, spec.Weight, spec.tier(), spec.Metadata[metaZone]})
 		if spec.Weight > 0 {
 			view.nodes = append(view.nodes, node)
@@ -131,10 +145,10 @@ func (r *Registry) Close() {
 }
 
 func (s *serviceState) newNode(address string) *Node {
-	n := &Node{Service: s.name, Address: address, identity: address, pools: make([]pool, len(s.local))}
+	n := &Node{Service: s.name, Address: address, identity: address, owner: s, pools: make([]pool, len(s.local))}
 	n.id = max(1, xxhash.Sum64String(s.name+"\x00"+n.identity))
 	for i := range n.pools {
-		n.pools[i].stats = s.registry.stats.Worker(i)
+		n.pools[i].worker, n.pools[i].stats = i, s.registry.stats.Worker(i)
 	}
 	if addr, err := netip.ParseAddrPort(address); err == nil {
 		n.addr.Store(&addr)
@@ -207,16 +221,24 @@ func newService(name string, config *Config, state *serviceState) *Service {
 		ConnectTimeout:  config.Timeout.Connect.Std(),
 		ResponseTimeout: config.Timeout.Response.Std(),
 		IdleTimeout:     config.Timeout.Idle.Std(),
-		MaxRequests:     config.Breaker.MaxRequests,
+		TryTimeout:      config.Timeout.PerTry.Std(),
+		TotalTimeout:    config.Timeout.Total.Std(),
+		Hedges:          config.Retry.Hedge != nil,
+		hedge:           config.Retry.Hedge,
+		backoff:         config.Retry.Backoff.Std(),
+		maxBackoff:      config.Retry.MaxBackoff.Std(),
+		maxRequests:     int64(config.Breaker.MaxRequests),
+		maxRetries:      int64(config.Breaker.MaxRetries),
+		queueTimeout:    config.Breaker.QueueTimeout.Std(),
+		adaptive:        config.Breaker.Adaptive,
 		budgetPercent:   valueOr(config.Retry.BudgetPercent, DefaultBudgetPercent),
 		minPerSecond:    valueOr(config.Retry.MinPerSecond, DefaultMinPerSecond),
 		secure:          newSecure(config.TLS, state.secure),
-		pool:            poolSettings{maxIdle: valueOr(config.Pool.MaxIdlePerWorker, DefaultMaxIdle), idleTimeout: config.Pool.IdleTimeout.Std()},
+		pool:            newPoolSettings(&config.Pool),
+		bounds:          boundsOf(&config.Breaker, &config.Pool),
 	}
 	s.balance(&config.Balancer)
-	if s.pool.idleTimeout == 0 {
-		s.pool.idleTimeout = DefaultIdleTimeout
-	}
+	s.counted = s.counted || config.Breaker.PerNode.MaxRequests > 0
 	on := config.Retry.On
 	if on == nil {
 		on = []string{"connect", "reset"}

@@ -29,7 +29,19 @@ type Service struct {
 	ConnectTimeout  time.Duration
 	ResponseTimeout time.Duration
 	IdleTimeout     time.Duration
-	MaxRequests     int // exchanges in flight, all workers together; 0 = no bound
+	TryTimeout      time.Duration // of one try, to the head of its answer; 0 = no bound
+	TotalTimeout    time.Duration // of an exchange; 0 = no bound
+
+	Hedges     bool // a second try may be made beside the first
+	hedge      *HedgeConfig
+	backoff    time.Duration
+	maxBackoff time.Duration
+
+	// What it may be given; 0 = no bound.
+	maxRequests  int64
+	maxRetries   int64
+	queueTimeout time.Duration
+	adaptive     *AdaptiveConfig // nil = none
 
 	budgetPercent int // retries per 100 requests
 	minPerSecond  int // retries a second beside those
@@ -50,9 +62,10 @@ type Service struct {
 	health *HealthConfig // what the service says itself; nil = nothing
 	secure *secure       // TLS to the nodes; nil = plain text
 
-	nodes []*Node // with a weight
-	pool  poolSettings
-	state *serviceState
+	nodes  []*Node // with a weight
+	pool   poolSettings
+	bounds *bounds // nil = there are none
+	state  *serviceState
 }
 
 // serviceState is what a service keeps over its views.
@@ -63,6 +76,14 @@ type serviceState struct {
 	roster   atomic.Pointer[roster] // never nil
 	inFlight atomic.Int64           // exchanges of the service
 	active   atomic.Int64           // tries under way at its nodes, where they are counted
+	conns    atomic.Int64           // open connections to its nodes
+	pending  atomic.Int64           // exchanges that wait, where they are counted
+	retrying atomic.Int64           // exchanges on a try beyond their first, where they are counted
+	bounds   atomic.Pointer[bounds] // nil = there are none
+	limit    atomic.Int64           // of inFlight, as adapted
+	waiting  atomic.Int64           // exchanges in the queues
+	usually  atomic.Int64           // nanoseconds to the head of an answer, at the hedge's percentile; 0 = not known yet
+	turn     atomic.Uint32          // whose queue is served next
 	floor    floor
 	local    []localState // by worker
 
@@ -78,13 +99,19 @@ type serviceState struct {
 	ring     *ring            // of the latest roster; nil without CHash
 	secure   *secure          // of the latest view
 	sweeping bool             // a sweep is due
-	closed   bool             // the service is gone: nothing is done for it any more
+	adaption adaption
+	heads    heads
+	closed   bool // the service is gone: nothing is done for it any more
 }
 
 // localState is a worker's own part: no other touches it.
 type localState struct {
-	cursor cursor
-	budget localBudget
+	cursor   cursor
+	budget   localBudget
+	queue    queue
+	answered answered                  // read by who adapts
+	times    atomic.Pointer[headTimes] // read by who measures; nil before the first answer of a service that hedges
+	_        [40]byte
 }
 
 // later runs f after d with s.mu held, unless the service is gone by then.
@@ -122,23 +149,3 @@ func (s StatusSet) Has(status int) bool {
 
 // Nodes returns the nodes that have a weight, in or out. It must not be changed.
 func (s *Service) Nodes() []*Node { return s.nodes }
-
-// Enter counts one more exchange in flight, and reports false where the service has all it may have. Each Enter that returned true is followed by one
-// Leave on the same view: one that has no bound counts nothing. Any goroutine may call both.
-func (s *Service) Enter() bool {
-	if s.MaxRequests == 0 {
-		return true
-	}
-	if s.state.inFlight.Add(1) > int64(s.MaxRequests) {
-		s.state.inFlight.Add(-1)
-		return false
-	}
-	return true
-}
-
-// Leave undoes Enter.
-func (s *Service) Leave() {
-	if s.MaxRequests > 0 {
-		s.state.inFlight.Add(-1)
-	}
-}

@@ -13,13 +13,18 @@ type Try struct {
 	good    bool // the answer's head has come, and is not an error
 }
 
-// Begin counts a try at n that begins at loop time now. End follows.
-func (t *Try) Begin(s *Service, worker int, n *Node, now int64) {
-	*t = Try{service: s, worker: worker, node: n, start: now, counted: s.counted}
-	if t.counted {
-		n.load.active.Add(1)
+// Begin counts a try at n that begins at loop time now; End follows. It returns false, and counts nothing, where another worker has taken the last room there was.
+func (t *Try) Begin(s *Service, worker int, n *Node, now int64) bool {
+	if s.counted {
+		b := s.state.bounds.Load()
+		if active := n.load.active.Add(1); b != nil && b.nodeRequests > 0 && active > b.nodeRequests {
+			n.load.active.Add(-1)
+			return false
+		}
 		s.state.active.Add(1)
 	}
+	*t = Try{service: s, worker: worker, node: n, start: now, counted: s.counted}
+	return true
 }
 
 // Answered tells that the head of an answer with that status has come at loop time now.
@@ -29,8 +34,17 @@ func (t *Try) Answered(status int, now int64) {
 		return
 	}
 	t.good, t.took = true, time.Duration(now-t.start)
-	if t.service.balancer == EWMA {
+	s := t.service
+	if s.balancer == EWMA {
 		t.node.load.latency.sample(t.took, now)
+	}
+	if s.hedge != nil {
+		s.state.noteHead(t.worker, t.took)
+	}
+	if s.adaptive != nil {
+		seen := &s.state.local[t.worker].answered
+		one(&seen.count, 1)
+		one(&seen.micros, uint64(t.took/time.Microsecond))
 	}
 }
 
@@ -58,6 +72,7 @@ func (t *Try) End() {
 		t.counted = false
 		t.node.load.active.Add(-1)
 		t.service.state.active.Add(-1)
+		t.service.state.freed()
 	}
 	t.service, t.node = nil, nil
 }

@@ -38,9 +38,20 @@ func (c *Config) SetDefaults() {
 	if c.Health != nil {
 		c.Health.SetDefaults()
 	}
+	if a := c.Breaker.Adaptive; a != nil {
+		or(&a.MinLimit, 10)
+		or(&a.MaxLimit, max(1000, a.MinLimit))
+		or(&a.TolerancePercent, 150)
+	}
 	orPointer(&c.Retry.Attempts, DefaultAttempts)
 	if c.Retry.On == nil {
 		c.Retry.On = []string{"connect", "reset"}
+	}
+	or(&c.Retry.Backoff, unit.Duration(DefaultBackoff))
+	or(&c.Retry.MaxBackoff, max(c.Retry.Backoff, 10*c.Retry.Backoff))
+	if h := c.Retry.Hedge; h != nil {
+		or(&h.Percentile, 95)
+		or(&h.MinDelay, unit.Duration(5*time.Millisecond))
 	}
 	orPointer(&c.Retry.BudgetPercent, DefaultBudgetPercent)
 	orPointer(&c.Retry.MinPerSecond, DefaultMinPerSecond)
@@ -77,16 +88,41 @@ func (c *Config) Validate() error {
 	if c.Health != nil {
 		p.Under("health", c.Health.Validate())
 	}
-	within(&p, "breaker.max_requests", c.Breaker.MaxRequests, 0, 1<<30)
-	within(&p, "breaker.max_pending", c.Breaker.MaxPending, 0, 1<<30)
+	p.Under("breaker", c.Breaker.validate())
 	p.Under("retry", c.Retry.Validate())
 	p.Under("timeout", c.Timeout.Validate())
 	if c.TLS != nil {
 		p.Under("tls", c.TLS.validate())
 	}
-	within(&p, "pool.max_idle_per_worker", *c.Pool.MaxIdlePerWorker, 0, 1<<20)
-	within(&p, "pool.max_per_node", c.Pool.MaxPerNode, 0, 1<<30)
-	lasts(&p, "pool.idle_timeout", c.Pool.IdleTimeout, time.Millisecond)
+	p.Under("pool", c.Pool.validate())
+	return p.Err()
+}
+
+func (b *BreakerConfig) validate() error {
+	var p problem.Problems
+	within(&p, "max_requests", b.MaxRequests, 0, 1<<30)
+	within(&p, "max_pending", b.MaxPending, 0, 1<<30)
+	within(&p, "max_connections", b.MaxConnections, 0, 1<<30)
+	within(&p, "max_retries", b.MaxRetries, 0, 1<<30)
+	within(&p, "per_node.max_requests", b.PerNode.MaxRequests, 0, 1<<30)
+	within(&p, "per_node.max_pending", b.PerNode.MaxPending, 0, 1<<30)
+	lasts(&p, "queue_timeout", b.QueueTimeout, 0)
+	if a := b.Adaptive; a != nil {
+		within(&p, "adaptive.min_limit", a.MinLimit, 1, 1<<20)
+		within(&p, "adaptive.max_limit", a.MaxLimit, max(1, a.MinLimit), 1<<20)
+		within(&p, "adaptive.tolerance_percent", a.TolerancePercent, 100, 1000)
+	}
+	return p.Err()
+}
+
+func (c *PoolConfig) validate() error {
+	var p problem.Problems
+	within(&p, "max_idle_per_worker", *c.MaxIdlePerWorker, 0, 1<<20)
+	within(&p, "max_per_node", c.MaxPerNode, 0, 1<<30)
+	lasts(&p, "idle_timeout", c.IdleTimeout, time.Millisecond)
+	within(&p, "max_requests", c.MaxRequests, 0, 1<<30)
+	lasts(&p, "max_age", c.MaxAge, 0)
+	within(&p, "preconnect", c.Preconnect, 0, max(0, *c.MaxIdlePerWorker))
 	return p.Err()
 }
 
@@ -154,6 +190,15 @@ func (r *RetryConfig) Validate() error {
 	}
 	within(&p, "budget_percent", *r.BudgetPercent, 0, 100)
 	within(&p, "min_per_second", *r.MinPerSecond, 0, 1<<20)
+	lasts(&p, "backoff", r.Backoff, time.Millisecond)
+	if r.MaxBackoff != r.Backoff { // which has been looked at
+		lasts(&p, "max_backoff", r.MaxBackoff, r.Backoff.Std())
+	}
+	if h := r.Hedge; h != nil {
+		within(&p, "hedge.percentile", h.Percentile, 50, 99)
+		lasts(&p, "hedge.delay", h.Delay, 0)
+		lasts(&p, "hedge.min_delay", h.MinDelay, time.Millisecond)
+	}
 	return p.Err()
 }
 
@@ -163,6 +208,8 @@ func (t *TimeoutConfig) Validate() error {
 	lasts(&p, "connect", t.Connect, 0)
 	lasts(&p, "response", t.Response, 0)
 	lasts(&p, "idle", t.Idle, 0)
+	lasts(&p, "per_try", t.PerTry, 0)
+	lasts(&p, "total", t.Total, 0)
 	return p.Err()
 }
 

@@ -66,6 +66,8 @@ var plainCounters = [...]struct {
 		func(c *workerCounts) *atomic.Uint64 { return &c.upReused }},
 	{desc("retries_total", "Attempts beyond the first of an exchange."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.retries }},
+	{desc("hedges_total", "Second tries made while the first was still waited for; they are retries too."),
+		func(c *workerCounts) *atomic.Uint64 { return &c.hedges }},
 	{desc("accept_errors_total", "Accepts that failed, such as for want of descriptors."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.acceptErrors }},
 	{desc("proxy_headers_refused_total", "Connections that did not begin with a PROXY header of a peer that may send one, though they had to."),

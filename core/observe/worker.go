@@ -31,6 +31,7 @@ type workerCounts struct {
 	upClosed      atomic.Uint64
 	upReused      atomic.Uint64
 	retries       atomic.Uint64
+	hedges        atomic.Uint64
 	acceptErrors  atomic.Uint64
 	panics        atomic.Uint64
 	connsRefused  [refusals]atomic.Uint64
@@ -89,6 +90,9 @@ func (w *Worker) UpstreamReused() { w.counts.upReused.Add(1) }
 
 // Retry counts one attempt beyond the first.
 func (w *Worker) Retry() { w.counts.retries.Add(1) }
+
+// Hedge counts a second try that was made while the first was still waited for.
+func (w *Worker) Hedge() { w.counts.hedges.Add(1) }
 
 // Panic counts a panic that the loop survived.
 func (w *Worker) Panic() { w.counts.panics.Add(1) }

@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"sluice/internal/fault"
+	"sluice/upstream"
+)
+
+// When a request is sent once more, and when not.
+
+// spendRetry takes one more try out of the service's budget, and reports whether there was one left.
+func (x *Exchange) spendRetry() bool {
+	if !x.retrying {
+		if !x.service.EnterRetry() {
+			return false
+		}
+		x.retrying = true
+	}
+	if !x.service.AllowRetry(x.worker.index, x.worker.loop.Now()) {
+		return false
+	}
+	x.worker.stats.Retry()
+	return true
+}
+
+// mayRetry decides whether another try may be made; nothing of an answer has reached the client. A node that was never reached has seen nothing; one
+// that was may have acted on the request, so only a method that may be repeated is.
+func (x *Exchange) mayRetry(e *fault.Error) bool {
+	repeatable := x.req.Method.Idempotent() && x.triesLeft()
+	switch {
+	case errors.Is(e.Cause, errTryTimeout):
+		return repeatable
+	case e.Kind == fault.UpstreamTimeout && e.Retry == fault.Never:
+		return x.service.RetryStatus.Has(fault.UpstreamTimeout.Status) && x.requestEnded && repeatable
+	}
+	switch e.Retry {
+	case fault.Always:
+		return x.service.RetryConnect && x.triesLeft()
+	case fault.IfReused, fault.IfIdempotent:
+		return x.service.RetryReset && repeatable
+	}
+	return false
+}
+
+// mayRetryStatus decides the same for an answer whose status asks for it.
+func (x *Exchange) mayRetryStatus(status int) bool {
+	return x.service.RetryStatus.Has(status) && x.req.Method.Idempotent() && x.requestEnded && x.triesLeft()
+}
+
+// triesLeft reports whether the service allows one more try and the whole request can be sent again.
+func (x *Exchange) triesLeft() bool {
+	attempts := x.service.Attempts
+	if x.route.Attempts > 0 {
+		attempts = x.route.Attempts
+	}
+	return x.tries < min(attempts, maxTried) && !x.replayLost
+}
+
+// askAgain makes another try at node: the first at once, further ones after a pause that grows and is never the same, so that what has failed at one moment does not come back
+// at one.
+func (x *Exchange) askAgain(node *upstream.Node, fresh bool) {
+	d := x.service.Backoff(x.tries)
+	if d == 0 {
+		x.ask(node, fresh)
+		return
+	}
+	x.node = node
+	x.pauseBody()
+	half := d / 2
+	x.awaitFor(waitBackoff, half+time.Duration(x.worker.random.Uint64()%uint64(half+1)))
+}
+
+// backedOff ends the pause. The node that was to be asked may be out by now.
+func (x *Exchange) backedOff() {
+	node := x.pick()
+	if node == nil {
+		node = x.node
+	}
+	x.ask(node, true)
+}

@@ -1,0 +1,142 @@
+package upstream
+
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// answers makes a service see that many answers on each of its two workers.
+func (c *clinic) answers(n int, took time.Duration) {
+	for i := range n {
+		var try Try
+		try.Begin(c.service, i%2, c.service.Nodes()[0], 0)
+		try.Answered(200, int64(took))
+		try.End()
+	}
+}
+
+// The limit falls while answers take longer than they did, and rises again when they do not and somebody needs it.
+func TestTheLimitFollowsTheGradientOfLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 1, nil)
+		defer c.Close()
+		c.config.Breaker.Adaptive = &AdaptiveConfig{}
+		c.open()
+		entered := 0
+		enter := func() {
+			for c.service.Enter() {
+				entered++
+			}
+		}
+		period := func(took time.Duration) {
+			enter()
+			c.answers(100, took)
+			c.pass(adaptEvery)
+		}
+		for range 60 {
+			period(10 * time.Millisecond)
+		}
+		high := c.service.state.limit.Load()
+		if high < 3*adaptInitial || entered > int(high) {
+			t.Fatalf("the limit is %d with %d in flight, though nothing is slow", high, entered)
+		}
+		for range entered {
+			c.service.Leave()
+		}
+		entered = 0
+		for range 10 {
+			period(100 * time.Millisecond) // the service queues
+			for range entered {
+				c.service.Leave()
+			}
+			entered = 0
+		}
+		low := c.service.state.limit.Load()
+		if low > high/2 || low < 10 {
+			t.Errorf("the limit is %d after five seconds at ten times the latency, was %d", low, high)
+		}
+		for range 20 { // nobody needs it: it stays
+			c.answers(100, 10*time.Millisecond)
+			c.pass(adaptEvery)
+		}
+		if now := c.service.state.limit.Load(); now > 2*low+20 {
+			t.Errorf("the limit rose from %d to %d though nobody needed it", low, now)
+		}
+	})
+}
+
+// Quantiles are from buckets of a quarter of an octave: never less than what was measured, at most a quarter more.
+func TestTheUsualTimeIsAQuantileOfWhatWasMeasuredLately(t *testing.T) {
+	for us := 1; us < 1<<20; us += 1 + us/50 {
+		d := time.Duration(us) * time.Microsecond
+		if bound := headBound(headBucket(d)); bound <= d || us >= 4 && float64(bound) > 1.26*float64(d) {
+			t.Fatalf("%v is in a bucket up to %v", d, bound)
+		}
+	}
+	if headBucket(math.MaxInt64) != headBuckets-1 || headBucket(-1) != 0 {
+		t.Error("the ends do not hold")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 1, nil)
+		defer c.Close()
+		c.config.Retry.Hedge = &HedgeConfig{}
+		c.open()
+		if d := c.service.HedgeAfter(); d != 0 {
+			t.Errorf("%v before anything is known", d)
+		}
+		c.answers(94, 10*time.Millisecond)
+		c.answers(6, 80*time.Millisecond)
+		c.pass(headEvery)
+		if d := c.service.HedgeAfter(); d < 80*time.Millisecond || d > 101*time.Millisecond {
+			t.Errorf("%v, want the 95th percentile, 80 ms", d)
+		}
+		for range 60 {
+			c.answers(100, 20*time.Millisecond)
+			c.pass(headEvery)
+		}
+		if d := c.service.HedgeAfter(); d < 20*time.Millisecond || d > 26*time.Millisecond {
+			t.Errorf("%v, want what has been lately, 20 ms", d)
+		}
+		c.pass(5 * time.Minute)
+		if d := c.service.HedgeAfter(); d != 0 {
+			t.Errorf("%v after minutes without an answer", d)
+		}
+	})
+}
+
+// What is noted of a try costs nothing, whatever looks at it.
+func TestATryAllocatesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		health := passive(func(p *PassiveHealth) { p.SuccessPercent, p.LatencyFactor = 50, 3 })
+		c := newClinic(t, 3, health)
+		defer c.Close()
+		c.config.Balancer.Type = "ewma"
+		c.config.Retry.Hedge = &HedgeConfig{}
+		c.config.Breaker = BreakerConfig{MaxRequests: 9, MaxPending: 9, MaxRetries: 9, Adaptive: &AdaptiveConfig{}, PerNode: NodeBreaker{MaxRequests: 9, MaxPending: 9}}
+		c.open()
+		s := c.service
+		c.answers(2, time.Millisecond)
+		var try Try
+		var pending Pending
+		now := int64(time.Hour)
+		if n := testing.AllocsPerRun(1000, func() {
+			now += int64(time.Millisecond)
+			if !s.Enter() || !s.EnterRetry() {
+				t.Error("there is no room")
+			}
+			node := s.Pick(0, Want{Now: now})
+			try.Begin(s, 0, node, now)
+			pending.Enter(s, node)
+			pending.Leave()
+			try.Answered(200, now+1)
+			try.Whole()
+			try.End()
+			s.LeaveRetry()
+			s.Leave()
+		}); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}
