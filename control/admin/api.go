@@ -27,6 +27,7 @@ func registerAPI(mux *http.ServeMux, d Deps, people *logins) {
 	registerMetrics(api, mux, d.Stats)
 	registerSeed(api, mux, seedCalls(&seedStore{resources: store, now: time.Now}))
 	registerSeed(api, mux, people.calls())
+	registerUsers(api, people.accounts, d.Log)
 	registerOpenAPI(api, mux) // last: it shows what has been registered
 }
 

@@ -232,7 +232,7 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/v1/users", "/v1/users/alice", "/v1/secrets", "/v1/secrets/sessions", "/v1/routes/..%2Fusers%2Falice", "/v1/nodes/..%2Fsecrets%2Fsessions"} {
+	for _, path := range []string{"/v1/secrets", "/v1/secrets/sessions", "/v1/routes/..%2Fusers%2Falice", "/v1/nodes/..%2Fsecrets%2Fsessions"} {
 		if got := g.do("GET", path, ""); got.status != 404 || strings.Contains(got.body, "argon2") {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
@@ -505,4 +505,35 @@ func TestAccountsAreChecked(t *testing.T) {
 			t.Errorf("%s of nobody: %v", what, err)
 		}
 	}
+}
+
+// The calls on accounts do what the commands do, and show names and roles alone.
+func TestAccountsCanBeAdministeredOverTheAPI(t *testing.T) {
+	g := newGateway(t)
+	g.do("GET", "/v1/users", "").want(200).wantBody(`{"items":[]}` + "\n")
+	const alice = `{"name":"alice","role":"viewer","password":"` + testPassword + `"}`
+	g.do("POST", "/v1/users", alice).want(204)
+	g.do("POST", "/v1/users", alice).want(409)
+	g.do("POST", "/v1/users", `{"name":"a b","role":"viewer","password":"`+testPassword+`"}`).want(422)
+	g.do("POST", "/v1/users", `{"name":"bob","role":"root","password":"`+testPassword+`"}`).want(422)
+	token := g.token("alice")
+	if read, write := g.asks("GET", "/v1/users", token), g.asks("DELETE", "/v1/users/alice", token); read != 200 || write != 403 {
+		t.Errorf("as a viewer: %d, %d", read, write)
+	}
+	g.do("PATCH", "/v1/users/alice", `{}`).want(422)
+	g.do("PATCH", "/v1/users/bob", `{"role":"admin"}`).want(404)
+	g.do("PATCH", "/v1/users/alice", `{"role":"admin","password":"`+testPassword+`2"}`).want(204)
+	if got := g.asks("GET", "/v1/users", token); got != 401 {
+		t.Errorf("the session before the new password: %d", got)
+	}
+	var page UserPage
+	g.do("GET", "/v1/users", "").want(200).into(&page)
+	if len(page.Items) != 1 || page.Items[0].Name != "alice" || page.Items[0].Role != RoleAdmin || page.Items[0].Changed.IsZero() {
+		t.Errorf("%+v", page)
+	}
+	if got := g.login("alice", testPassword+"2"); got.status != 200 {
+		t.Errorf("the new password: %d", got.status)
+	}
+	g.do("DELETE", "/v1/users/alice", "").want(204)
+	g.do("DELETE", "/v1/users/alice", "").want(404)
 }

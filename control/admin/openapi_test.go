@@ -43,6 +43,7 @@ func TestTheDescriptionHasEveryCall(t *testing.T) {
 	want := []string{
 		"GET /healthz", "GET /readyz", "GET /metrics", "GET /v1/plugins", "GET /v1/status", "GET /v1/openapi.json", "POST /v1/nodes",
 		"POST /v1/apply", "POST /v1/explain", "GET /v1/lint", "GET /v1/history", "GET /v1/history/{revision}", "POST /v1/history/{revision}/rollback",
+		"GET /v1/users", "POST /v1/users", "PATCH /v1/users/{name}", "DELETE /v1/users/{name}",
 	}
 	for _, kind := range []string{"routes", "services", "nodes", "consumers", "certificates", "settings"} {
 		want = append(want, "GET /v1/"+kind)

@@ -19,7 +19,7 @@ import (
 
 // userCommand is the command line of user add, passwd and remove.
 type userCommand struct {
-	settings
+	remote
 	role  string
 	stdin bool // the password comes from there
 }
@@ -28,23 +28,23 @@ func newUser() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
 		Short: "Make, change and remove accounts of the control panel",
-		Long: "Make, change and remove accounts of the control panel. None exists at first.\n\nThe commands work on the store itself: that of --config, --data-dir or --etcd. A password is asked for, or read\n" +
-			"from standard input where that is no terminal.",
+		Long: "Make, change and remove accounts of the control panel. None exists at first.\n\nThe commands work on the store itself, where --etcd, --data-dir or --config says which it is, and else through the\n" +
+			"admin API. A password is asked for, or read from standard input where that is no terminal.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		userVerb("add", "Make an account", true, func(ctx context.Context, u *userCommand, a *admin.Accounts, name, password string) error {
+		userVerb("add", "Make an account", true, func(ctx context.Context, u *userCommand, a accounts, name, password string) error {
 			return a.Add(ctx, name, password, admin.Role(u.role))
 		}),
-		userVerb("passwd", "Give an account another password, and end its sessions", true, func(ctx context.Context, u *userCommand, a *admin.Accounts, name, password string) error {
+		userVerb("passwd", "Give an account another password, and end its sessions", true, func(ctx context.Context, u *userCommand, a accounts, name, password string) error {
 			err := a.SetPassword(ctx, name, password)
 			if err != nil || u.role == "" {
 				return err
 			}
 			return a.SetRole(ctx, name, admin.Role(u.role))
 		}),
-		userVerb("remove", "Remove an account, and end its sessions", false, func(ctx context.Context, _ *userCommand, a *admin.Accounts, name, _ string) error {
+		userVerb("remove", "Remove an account, and end its sessions", false, func(ctx context.Context, _ *userCommand, a accounts, name, _ string) error {
 			return a.Remove(ctx, name)
 		}),
 	)
@@ -55,7 +55,7 @@ func newUser() *cobra.Command {
 const userTimeout = 10 * time.Second
 
 // userVerb makes one of the commands.
-func userVerb(verb, short string, password bool, do func(ctx context.Context, u *userCommand, a *admin.Accounts, name, password string) error) *cobra.Command {
+func userVerb(verb, short string, password bool, do func(ctx context.Context, u *userCommand, a accounts, name, password string) error) *cobra.Command {
 	var u userCommand
 	cmd := &cobra.Command{
 		Use:   verb + " NAME",
@@ -71,6 +71,8 @@ func userVerb(verb, short string, password bool, do func(ctx context.Context, u 
 		},
 	}
 	u.addStoreTo(cmd)
+	cmd.Flags().StringVar(&u.admin, "admin", "", "address or URL of the admin API: go through that, not to the store")
+	cmd.Flags().StringVar(&u.token, "token", "", "admin token for it; default: as for get and put")
 	switch verb {
 	case "add":
 		cmd.Flags().StringVar(&u.role, "role", string(admin.RoleViewer), "admin may change everything, viewer may look")
@@ -83,15 +85,11 @@ func userVerb(verb, short string, password bool, do func(ctx context.Context, u 
 	return cmd
 }
 
-func (u *userCommand) run(cmd *cobra.Command, name string, password bool, do func(context.Context, *userCommand, *admin.Accounts, string, string) error) error {
+func (u *userCommand) run(cmd *cobra.Command, name string, password bool, do func(context.Context, *userCommand, accounts, string, string) error) error {
 	if err := admin.CheckAccountName(name); err != nil {
 		return usageError{err}
 	}
-	config, err := u.load(cmd)
-	if err != nil {
-		return err
-	}
-	client, closed, err := connect(config)
+	where, closed, err := u.accounts(cmd)
 	if err != nil {
 		return err
 	}
@@ -104,12 +102,33 @@ func (u *userCommand) run(cmd *cobra.Command, name string, password bool, do fun
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), userTimeout)
 	defer cancel()
-	err = do(ctx, u, admin.NewAccounts(etcd.NewStore(client)), name, secret)
+	err = do(ctx, u, where, name, secret)
 	var wrong *admin.AccountError
 	if errors.As(err, &wrong) {
 		return usageError{err}
 	}
 	return err
+}
+
+// accounts finds out where the accounts are. closed gives back what that needs.
+func (u *userCommand) accounts(cmd *cobra.Command) (where accounts, closed func(), err error) {
+	nothing := func() {}
+	if cmd.Flags().Changed("admin") {
+		return remoteAccounts{&u.remote}, nothing, u.connect(cmd)
+	}
+	config, err := u.load(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, closed, err := connect(config)
+	var unknown *noStoreError
+	if errors.As(err, &unknown) {
+		return remoteAccounts{&u.remote}, nothing, u.connect(cmd)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return admin.NewAccounts(etcd.NewStore(client)), closed, nil
 }
 
 // readPassword asks for a password, twice and without showing it, or takes the first line of standard input where that is no terminal or stdin is set.

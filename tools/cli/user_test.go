@@ -96,3 +96,36 @@ func TestAccountsAreMadeChangedAndRemoved(t *testing.T) {
 		t.Errorf("the session of an account that is gone: %d", read)
 	}
 }
+
+// Where the store cannot be reached, the admin API can.
+func TestAccountsAreMadeThroughTheAdminAPI(t *testing.T) {
+	g := startTest(t, func(c *file.Config) { c.Admin.Token = seedToken })
+	api := []string{"--admin", g.admin.Addr().String(), "--token", seedToken, "--data-dir", t.TempDir()}
+	for _, tc := range []struct {
+		args  []string
+		input string
+		code  int
+	}{
+		{[]string{"add", "alice", "--role", "admin"}, "secret-1", exitOK},
+		{[]string{"add", "alice"}, "secret-1", exitFailure},
+		{[]string{"passwd", "alice", "--role", "viewer"}, "secret-2", exitOK},
+		{[]string{"passwd", "bob"}, "secret-2", exitFailure},
+		{[]string{"remove", "bob"}, "", exitFailure},
+	} {
+		code, stderr := typing(t, tc.input, append(append([]string{"user"}, tc.args...), api...)...)
+		if code != tc.code || strings.Contains(stderr, "secret-") {
+			t.Errorf("user %v: exit code %d, want %d; %q", tc.args, code, tc.code, stderr)
+		}
+	}
+	resp, err := http.Post("http://"+g.admin.Addr().String()+"/admin/login", "application/json", strings.NewReader(`{"username":"alice","password":"secret-2"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("login: %d", resp.StatusCode)
+	}
+	if code, stderr := typing(t, "", append([]string{"user", "remove", "alice"}, api...)...); code != exitOK {
+		t.Errorf("remove: %d %s", code, stderr)
+	}
+}
