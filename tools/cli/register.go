@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ type registration struct {
 	ttl     time.Duration
 	wait    time.Duration // for the address to accept connections, with a command
 	drain   time.Duration // how long the node stays with weight 0, without a command
+	prefix  string        // of the store; "" = as the configuration says
 	command []string
 }
 
@@ -53,6 +55,7 @@ func newRegister() *cobra.Command {
 	f.DurationVar(&r.ttl, "ttl", register.DefaultTTL, "how long a node that died stays registered, whole seconds")
 	f.DurationVar(&r.wait, "wait", 2*time.Second, "with a command: register once the address accepts connections, but no later than this")
 	f.DurationVar(&r.drain, "drain", 5*time.Second, "without a command: how long requests in flight have at the end")
+	f.StringVar(&r.prefix, "prefix", "", "what the keys of the store begin with; as the configuration says, or /sluice/")
 	r.addStoreTo(cmd)
 	return cmd
 }
@@ -89,7 +92,7 @@ func (r *registration) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer closed()
-	options := register.Options{Prefix: config.Etcd.Prefix, TTL: r.ttl, Log: log}
+	options := register.Options{Prefix: cmp.Or(r.prefix, config.Etcd.Prefix), TTL: r.ttl, Log: log}
 	if len(r.command) > 0 {
 		return r.runChild(cmd, client.Leases(), options, log)
 	}
