@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type Engine struct {
 	status    Status
 
 	published atomic.Pointer[Status]
+	acme      atomic.Pointer[[]ACMEName]
 
 	// Rebuild's.
 	mu     sync.Mutex                                 // held by Apply, and by Rebuild while it puts another table in place
@@ -115,7 +117,11 @@ func (e *Engine) Apply(b Batch) {
 	e.others.configure(e.options.Configure)
 	changed := w.routes()
 	changed = e.updateServices() || changed
-	changed = e.others.compile() || changed
+	if e.others.compile() {
+		changed = true
+		wanted := e.others.wanted
+		e.acme.Store(&wanted)
+	}
 	if changed || e.status.Snapshots == 0 {
 		e.publish(b.Revision)
 	}
@@ -126,7 +132,7 @@ func (e *Engine) Apply(b Batch) {
 // publish puts what there is now in force.
 func (e *Engine) publish(revision int64) {
 	e.routed.Store(e.table)
-	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view(), Certificates: e.others.compiled})
+	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view(), Certificates: e.others.compiled, Challenges: e.others.answering})
 	e.status.Snapshots++
 	e.status.Published = revision
 }
@@ -194,6 +200,9 @@ func (w *work) deleteMissing(all []Change) {
 func (w *work) change(c *Change) {
 	e := w.engine
 	kind, id, ok := SplitKey(c.Key)
+	if rest, found := strings.CutPrefix(c.Key, ACMEFolder); found {
+		kind, id, ok = acmeKind, rest, true
+	}
 	if !ok || kind == Users {
 		return // not a resource at all, or one that the data plane has nothing to do with
 	}

@@ -17,10 +17,11 @@ type Certificate struct {
 	ID   string   `json:"id,omitempty"`   // the key's; for people who read the value
 	Desc string   `json:"desc,omitempty"` // for people
 	SNIs []string `json:"snis,omitempty"` // exact, "*.example.com" or "*"; none = those that the certificate is made out for
-	Cert string   `json:"cert"`           // PEM: the certificate, then those that lead to one that clients know
-	Key  string   `json:"key"`            // PEM: its private key; no call ever shows it
+	Cert string   `json:"cert,omitempty"` // PEM: the certificate, then those that lead to one that clients know
+	Key  string   `json:"key,omitempty"`  // PEM: its private key; no call ever shows it
 
 	Client *CertificateClient `json:"client,omitempty"` // nil: clients are not asked who they are
+	ACME   *CertificateACME   `json:"acme,omitempty"`   // in place of cert and key: an authority that issues them
 
 	pair   *tls.Certificate
 	policy *proxy.ClientPolicy
@@ -65,16 +66,23 @@ func (c *Certificate) parse() (p problem.Problems) {
 	if len(c.Key) > maxChain {
 		p.Add("key", "is longer than %d bytes", maxChain)
 	}
-	if c.Cert == "" {
-		p.Add("cert", "is missing")
-	}
-	if c.Key == "" {
-		p.Add("key", "is missing")
+	if c.ACME != nil {
+		p = append(p, c.parseACME()...)
+	} else {
+		if c.Cert == "" {
+			p.Add("cert", "is missing")
+		}
+		if c.Key == "" {
+			p.Add("key", "is missing")
+		}
 	}
 	for i, name := range c.SNIs {
 		checkHost(&p, problem.Index("snis", i), name)
 	}
-	if len(p) > 0 {
+	if c.Client != nil {
+		p.Under("client", c.parseClient())
+	}
+	if len(p) > 0 || c.ACME != nil {
 		return p
 	}
 	pair, err := tls.X509KeyPair([]byte(c.Cert), []byte(c.Key)) // also that the one is the other's
@@ -89,9 +97,6 @@ func (c *Certificate) parse() (p problem.Problems) {
 		p.Add("snis", "are missing, and the certificate is made out for no host name: write the names, or \"*\"")
 	}
 	c.pair = &pair
-	if c.Client != nil {
-		p.Under("client", c.parseClient())
-	}
 	return p
 }
 
@@ -121,7 +126,7 @@ func (c *Certificate) compiled(id string) *proxy.Certificate {
 	return &proxy.Certificate{ID: id, Names: c.SNIs, TLS: c.pair, Client: c.policy}
 }
 
-// TLS returns the certificate as crypto/tls wants it. It is shared and must not be changed.
+// TLS returns the certificate as crypto/tls wants it, nil for one that an authority issues. It is shared and must not be changed.
 func (c *Certificate) TLS() *tls.Certificate { return c.pair }
 
 // soon is when the end of a certificate is near: renewals begin a month before it, so one that is a week from it has not been renewed.
@@ -129,6 +134,9 @@ const soon = 7 * 24 * time.Hour
 
 // Warnings tells what a client would complain of at a moment.
 func (c *Certificate) Warnings(now time.Time) (p problem.Problems) {
+	if c.pair == nil {
+		return nil
+	}
 	leaf := c.pair.Leaf
 	switch {
 	case now.After(leaf.NotAfter):

@@ -87,3 +87,23 @@ func TestAServiceShowsACertificateOfTheStore(t *testing.T) {
 		t.Error("the stored configuration was changed")
 	}
 }
+
+func TestACertificateOfAnAuthorityIsChecked(t *testing.T) {
+	for value, want := range map[string]string{
+		`{"snis":["a.test"],"acme":{"terms_agreed":true}}`:                                           "",
+		`{"snis":["a.test"],"acme":{}}`:                                                              "acme.terms_agreed",
+		`{"acme":{"terms_agreed":true}}`:                                                             "snis: are missing",
+		`{"snis":["*.a.test"],"acme":{"terms_agreed":true}}`:                                         "snis[0]: \"*.a.test\": wildcards",
+		`{"snis":["a.test"],"acme":{"terms_agreed":true,"challenge":"dns-01"}}`:                      "acme.challenge",
+		`{"snis":["a.test"],"acme":{"terms_agreed":true,"directory":"http://a"}}`:                    "acme.directory",
+		`{"snis":["a.test"],"acme":{"terms_agreed":true,"ca":"x"}}`:                                  "acme.ca",
+		`{"snis":["a.test"],"cert":"x","key":"y","acme":{"terms_agreed":true}}`:                      "acme: stands in the place",
+		`{"snis":["a.test"],"acme":{"terms_agreed":true},"client":{"ca":"x","mode":"require"}}`:      "client.ca",
+		`{"snis":["a.test"],"acme":{"terms_agreed":true,"directory":"https://acme.a.test/dir/x?y"}}`: "",
+	} {
+		err := Check("certificates/x", []byte(value))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", value, err, want)
+		}
+	}
+}

@@ -1,6 +1,10 @@
 package control
 
-import "sluice/proxy"
+import (
+	"crypto/tls"
+
+	"sluice/proxy"
+)
 
 // others is the last good version of every resource that is neither route, service nor node.
 type others struct {
@@ -11,10 +15,17 @@ type others struct {
 
 	compiled *proxy.Certificates // what listeners have of certificates
 	stale    bool                // it is older than those
+
+	// Of authorities.
+	issued     map[string]*tls.Certificate // by name
+	challenges map[string]*Challenge       // by key
+	answering  *proxy.Challenges           // what listeners have of them
+	wanted     []ACMEName                  // names of the certificates
 }
 
 func newOthers() others {
-	return others{consumers: make(map[string]*Consumer), certificates: make(map[string]*Certificate), settings: make(map[string][]byte)}
+	return others{consumers: make(map[string]*Consumer), certificates: make(map[string]*Certificate), settings: make(map[string][]byte),
+		issued: make(map[string]*tls.Certificate), challenges: make(map[string]*Challenge)}
 }
 
 // put takes a new value in, or says what is wrong with it.
@@ -32,6 +43,8 @@ func (o *others) put(kind Kind, id string, value []byte) error {
 			return err
 		}
 		o.certificates[id], o.stale = c, true
+	case acmeKind:
+		return o.putACME(id, value)
 	case Settings:
 		if err := new(LiveSettings).DecodeSetting(id, value); err != nil {
 			return err
@@ -51,6 +64,8 @@ func (o *others) remove(kind Kind, id string) {
 			delete(o.certificates, id)
 			o.stale = true
 		}
+	case acmeKind:
+		o.removeACME(id)
 	case Settings:
 		if _, there := o.settings[id]; there {
 			delete(o.settings, id)
@@ -77,12 +92,16 @@ func (o *others) compile() bool {
 	if !o.stale {
 		return false
 	}
-	o.stale = false
+	o.stale, o.wanted = false, nil
 	list := make([]*proxy.Certificate, 0, len(o.certificates))
 	for id, c := range o.certificates {
-		list = append(list, c.compiled(id))
+		if c.ACME != nil {
+			list = append(list, o.obtained(id, c)...)
+		} else {
+			list = append(list, c.compiled(id))
+		}
 	}
-	o.compiled = proxy.NewCertificates(list)
+	o.compiled, o.answering = proxy.NewCertificates(list), o.answers()
 	return true
 }
 

@@ -13,10 +13,13 @@ import (
 )
 
 // Main runs the tests of a package and exits: with a failure also where all have passed, but a goroutine or a descriptor was left behind. It is called from
-// TestMain.
-func Main(m *testing.M) {
+// TestMain. ignored names functions of goroutines that libraries offer no way to end.
+func Main(m *testing.M, ignored ...string) {
 	wakePoller()
 	before := here()
+	for _, function := range ignored {
+		before.ignored = append(before.ignored, goleak.IgnoreAnyFunction(function))
+	}
 	code := m.Run()
 	if code == 0 {
 		if err := before.leftBehind(Patience); err != nil {
@@ -31,13 +34,14 @@ func Main(m *testing.M) {
 type inventory struct {
 	files      map[string]string
 	goroutines goleak.Option
+	ignored    []goleak.Option
 }
 
 func here() inventory { return inventory{files: openFiles(), goroutines: goleak.IgnoreCurrent()} }
 
 // leftBehind reports goroutines and descriptors that are there and were not before. What is just about to end is given its time.
 func (before inventory) leftBehind(patience time.Duration) error {
-	if err := goleak.Find(before.goroutines); err != nil {
+	if err := goleak.Find(append(before.ignored, before.goroutines)...); err != nil {
 		return fmt.Errorf("testnet: goroutines were left behind: %w", err)
 	}
 	var after map[string]string

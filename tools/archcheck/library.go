@@ -19,7 +19,7 @@ var everywhere = []string{".", "tools/*", "control", "control/*", "proxy", "plug
 // everywhere; any other has none until it gets a row.
 var libraries = []library{
 	// What would bring goroutines, locks or hidden system calls into the data path.
-	{"net/http", []string{"control/admin", "control/admin/*", "tools/*", "bench", "bench/*"}, true, "requests that are forwarded never pass through net/http: it is for the admin API and for tools"},
+	{"net/http", []string{"control/acme", "control/admin", "control/admin/*", "tools/*", "bench", "bench/*"}, true, "requests that are forwarded never pass through net/http: it is for the admin API and for tools"},
 	{"golang.org/x/net/http2/hpack", []string{"codec/h2", "upstream"}, true, "header compression belongs to HTTP/2, and to the probe that speaks a few frames of it"},
 	{"github.com/cloudwego/netpoll", []string{"core/event", "core/tlsconn", "bench/*"}, true, "only its LinkBuffer is taken, as the queue of a writer, behind core/event"},
 	{"golang.org/x/sys/unix", []string{"core/event", "core/tlsconn"}, true, "the loop alone talks to the kernel"},
@@ -29,7 +29,7 @@ var libraries = []library{
 	{"go.etcd.io/etcd/api/v3/v3rpc/rpctypes", []string{"control/etcd", "upstream/register"}, true, "the errors of that client"},
 	{"go.etcd.io", []string{"control/etcd"}, true, "a store is replaceable: nobody else knows that it is etcd"},
 	{"google.golang.org/grpc", []string{"control/etcd"}, true, "gRPC is how etcd is reached"},
-	{"go.uber.org/zap", []string{"control/etcd"}, true, "etcd's logger; ours is log/slog"},
+	{"go.uber.org/zap", []string{"control/acme", "control/etcd"}, true, "etcd's logger, and certmagic's; ours is log/slog"},
 
 	// What is wanted, and who asks for it.
 	{"github.com/bytedance/sonic", []string{"control", "control/*", "plugin", "plugin/*", "internal/*"}, true, "JSON is read where configuration is, never per request"},
@@ -42,6 +42,11 @@ var libraries = []library{
 	{"github.com/spf13/pflag", []string{"tools/cli"}, true, "commands are in tools/cli"},
 	{"go.uber.org/automaxprocs", []string{".", "tools/cli", "core/event"}, true, "how many CPUs there are is asked once, at the start"},
 	{"github.com/expr-lang/expr", []string{"router", "control", "internal/*"}, true, "conditions are compiled when a route is, and only run later"},
+
+	{"github.com/caddyserver/certmagic", []string{"control/acme"}, true, "authorities are asked off the loops, by whom the store has elected"},
+	{"github.com/mholt/acmez", []string{"control/acme"}, true, "certmagic's own protocol library, for what is not the same for everybody: where challenges are answered"},
+	{"github.com/letsencrypt/pebble", nil, true, "a real authority for tests"},
+	{"github.com/miekg/dns", nil, true, "the names that it asks for"},
 
 	// Counting.
 	{"github.com/prometheus", []string{"core/observe", "control/admin"}, true, "the data path counts in its own cells; they meet Prometheus at the scrape"},

@@ -71,7 +71,7 @@ func startGateway(ctx context.Context, p plan) (*gateway, error) {
 		// Whoever accepts must be able to answer: as long as the snapshot is missing, the process that this one replaces can.
 		look, wait = wait, look
 	}
-	for _, step := range []func(context.Context) error{g.makeDataDir, g.startStore, g.startWorkers, g.startControl, look, wait, g.startTickets, g.listen, g.announce} {
+	for _, step := range []func(context.Context) error{g.makeDataDir, g.startStore, g.startWorkers, g.startControl, look, wait, g.startTickets, g.listen, g.startAuthorities, g.announce} {
 		if err := step(ctx); err != nil {
 			g.stop(context.Background(), nil)
 			return nil, err
