@@ -13,6 +13,7 @@
 //	slow-upload    the same towards a slow origin, with a Content-Length and in chunks
 //	origin-chaos   origins that are killed, restarted, silent, or talk nonsense
 //	abuse          clients and origins that keep to no rule, and a gateway that runs out of descriptors
+//	memory         clients that read nothing, and a gateway that runs out of memory
 //
 // It prints one table, and exits with 1 when a verdict is FAIL, with 2 when it was called wrongly. A short form of each scenario runs as a test.
 package main
@@ -56,7 +57,8 @@ var scenarios = []scenario{
 	{"slow-download", 10, slowDownload},
 	{"slow-upload", 10, slowUpload},
 	{"origin-chaos", 15, originChaos},
-	{"abuse", 15, abuse},
+	{"abuse", 10, abuse},
+	{"memory", 5, shortage},
 }
 
 // harness is what a scenario is given.
