@@ -15,8 +15,8 @@ const (
 	exhausting     = 400 // connections that are opened
 )
 
-// exhaustion has more clients connect than the gateway has descriptors for. What it cannot accept waits in the kernel's queue; what it has accepted and
-// has no descriptor left to pass on is refused with an answer of the contract; and once they are gone, all is well again.
+// exhaustion has more clients connect than the gateway has descriptors for. Those that have had their answer and rest give way to those that wait in the
+// kernel's queue; what has been accepted and cannot be passed on is refused with an answer of the contract; and once they are gone, all is well again.
 func exhaustion(ctx context.Context, h *harness, r *report) error {
 	g, err := startGateway(ctx, h, h.abuseConf(), fewDescriptors)
 	if err != nil {
@@ -49,6 +49,8 @@ func exhaustion(ctx context.Context, h *harness, r *report) error {
 		return err
 	}
 	r.must(m[acceptErrors] > 0, "accepts that failed for want of descriptors", fmt.Sprint(m[acceptErrors]), "> 0, counted")
+	gone := m[`sluice_connections_shed_total{reason="descriptors"}`]
+	r.must(gone > 0, "idle clients that gave way", fmt.Sprint(gone), "> 0, counted")
 	closeAll(conns)
 	took, err := recovered(ctx, d)
 	r.must(err == nil, "recovers when they are gone", orError(took.Round(time.Millisecond).String(), err),
@@ -100,6 +102,6 @@ func askWithin(c net.Conn, q *question, d time.Duration) (*answer, error) {
 func (s *sightings) judgeExhausted(r *report, unserved int) {
 	r.note("out of descriptors, right answers", fmt.Sprint(s.right.Load()))
 	r.note("out of descriptors, the gateway's own answers", s.ownList())
-	r.must(unserved > 0, "out of descriptors, kept waiting or closed", fmt.Sprint(unserved), "> 0, or it was not out of any")
+	r.note("out of descriptors, kept waiting or closed", fmt.Sprint(unserved))
 	r.must(s.broken.Load() == 0, "out of descriptors, anything else", firstOf(s.broken.Load(), s.worst), "0")
 }

@@ -25,6 +25,8 @@ type gateway struct {
 	base  string // of its admin API
 	token string
 	log   string // path
+	data  string // its directory
+	short bool   // of descriptors, as the scenario wants it
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when the process has ended
 	err   error         // why; valid after done
@@ -56,11 +58,11 @@ func startGateway(ctx context.Context, h *harness, extra string, descriptors int
 		return nil, err
 	}
 	g := &gateway{
-		addr: ports[0], base: "http://" + ports[1], token: rand.Text(), log: filepath.Join(dir, "sluice.log"), done: make(chan struct{}),
+		addr: ports[0], base: "http://" + ports[1], token: rand.Text(), log: filepath.Join(dir, "sluice.log"), data: filepath.Join(dir, "data"), short: descriptors > 0, done: make(chan struct{}),
 		http: http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1}},
 	}
 	conf := filepath.Join(dir, "sluice.yaml")
-	text := fmt.Sprintf(gatewayConf, filepath.Join(dir, "data"), g.addr, ports[1], g.token, extra)
+	text := fmt.Sprintf(gatewayConf, g.data, g.addr, ports[1], g.token, extra)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -202,7 +204,7 @@ func (g *gateway) alarms() ([]string, error) {
 	}
 	var lines []string
 	for line := range strings.Lines(string(text)) {
-		if alarm.MatchString(line) {
+		if alarm.MatchString(line) && !(g.short && strings.Contains(line, syscall.EMFILE.Error())) {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}

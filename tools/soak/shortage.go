@@ -37,7 +37,7 @@ func shortage(ctx context.Context, h *harness, r *report) error {
 	if err := g.awaitNodesGone(ctx); err != nil {
 		return err
 	}
-	before, err := g.settle(ctx) // the file of the last good state is opened meanwhile
+	before, err := g.settle(ctx)
 	if err != nil {
 		return err
 	}

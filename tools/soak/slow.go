@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -88,11 +90,12 @@ func slowGateway(ctx context.Context, h *harness) (*gateway, *origin, sample, er
 	return g, o, before, err
 }
 
-// awaitNodesGone waits until the gateway's pools are empty: what it has open then is its own.
+// awaitNodesGone waits until the gateway's pools are empty and its last good state, of which it keeps the file open, is on disk: what it has open then is its own.
 func (g *gateway) awaitNodesGone(ctx context.Context) error {
 	return g.awaitFor(ctx, 20*time.Second, "idle connections to nodes to be closed", func() bool {
 		s, err := g.look(ctx)
-		return err == nil && s.upstream == 0 && s.downstream == 0
+		_, missing := os.Stat(filepath.Join(g.data, "last-good"))
+		return err == nil && missing == nil && s.upstream == 0 && s.downstream == 0
 	})
 }
 
