@@ -14,10 +14,12 @@ import (
 
 // resync reads everything at one revision and hands on what differs from what the sink has; the first time, all of it.
 func (s *Source) resync(ctx context.Context, conn *connection, reason string) error {
+	begin := time.Now()
 	kvs, header, err := scan(ctx, conn, under(s.client.cfg.Prefix), 0, s.options.PageSize)
 	if err != nil {
 		return err
 	}
+	read := time.Now()
 	first := s.known.versions == nil
 	back := header.Revision < s.cursor
 	changes, known := s.difference(kvs, header)
@@ -32,7 +34,8 @@ func (s *Source) resync(ctx context.Context, conn *connection, reason string) er
 		st.Resyncs[reason]++
 		st.Revision, st.LastContact, st.Read = s.cursor, time.Now(), true
 	})
-	s.options.Log.Info("etcd: everything was read", "reason", reason, "revision", header.Revision, "resources", len(known.versions), "changes", len(changes))
+	s.options.Log.Info("etcd: everything was read", "reason", reason, "revision", header.Revision, "resources", len(known.versions), "changes", len(changes),
+		"read_in", read.Sub(begin).Round(time.Microsecond).String(), "applied_in", time.Since(read).Round(time.Microsecond).String())
 	return nil
 }
 
