@@ -15,6 +15,7 @@ type job struct {
 	upload      int64 // bytes of a request body; 0 = a GET
 	pipeline    int   // requests that are sent at once; 0 = 1
 	fresh       bool  // a new connection for every request
+	changes     int   // routes that are changed each second meanwhile, where the rival can be told without a reload
 }
 
 // smallJob is a small GET over kept connections.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -13,8 +14,9 @@ type turn struct {
 	SystemNs    float64  `json:"system_ns_per_request"`
 	Voluntary   float64  `json:"voluntary_switches_per_request"`
 	Involuntary float64  `json:"involuntary_switches_per_request"`
-	RSS         int64    `json:"rss_bytes"`      // at the end of the turn
-	Heap        *heapUse `json:"heap,omitempty"` // of a program in Go that tells
+	Changes     float64  `json:"changes_per_second,omitempty"` // of routes, that were acknowledged
+	RSS         int64    `json:"rss_bytes"`                    // at the end of the turn
+	Heap        *heapUse `json:"heap,omitempty"`               // of a program in Go that tells
 }
 
 func (t turn) cpuNs() float64 { return t.UserNs + t.SystemNs }
@@ -37,9 +39,14 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 	if err != nil {
 		return nil, err
 	}
+	changing := startChurn(ctx, r, j.changes)
 	l, err := h.generate(ctx, r, j, perSecond, d)
-	if err != nil {
+	changes, failed := changing.stop()
+	if err = errors.Join(err, failed); err != nil {
 		return nil, err
+	}
+	if changing != nil {
+		fmt.Fprintf(h.log, "%s: %.0f changes a second\n", r.name, changes)
 	}
 	after, err := readUsage(r.workers)
 	if err != nil {
@@ -71,7 +78,7 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 	return &turn{
 		load: *l, UserNs: float64(used.User) / n, SystemNs: float64(used.System) / n,
 		Voluntary: float64(used.switches.Voluntary) / n, Involuntary: float64(used.switches.Involuntary) / n,
-		RSS: mem.RSS, Heap: heapAfter.since(heap, n),
+		Changes: changes, RSS: mem.RSS, Heap: heapAfter.since(heap, n),
 	}, nil
 }
 
