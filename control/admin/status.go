@@ -17,6 +17,7 @@ import (
 type SourceStatus struct {
 	observe.StoreState
 	Error       string    // why the watch is not up
+	Server      string    // versions of the store's servers
 	DiskCurrent time.Time // when the last good state on disk was last known to be what the store has; zero = there is none
 	DiskError   string    // why it could not be read or written
 }
@@ -68,6 +69,7 @@ type NodeHealth struct {
 type StoreStatus struct {
 	Connected   bool              `json:"connected"`
 	Error       string            `json:"error,omitempty" doc:"why not"`
+	Server      string            `json:"server,omitempty" doc:"versions of etcd that serve"`
 	LastContact *time.Time        `json:"last_contact,omitempty" doc:"absent = never; while served_from_disk, that of the process which wrote the file"`
 	Staleness   *unit.Duration    `json:"staleness,omitempty" doc:"since the last contact; up to some 10s is usual while connected"`
 	Resyncs     map[string]uint64 `json:"resyncs,omitempty" doc:"full reads, by reason"`
@@ -142,7 +144,7 @@ func status(d Deps, started time.Time) *Status {
 
 func storeStatus(source SourceStatus) *StoreStatus {
 	s := &StoreStatus{
-		Connected: source.Connected, Error: source.Error, LastContact: moment(source.LastContact), Resyncs: source.Resyncs, Audits: source.Audits,
+		Connected: source.Connected, Error: source.Error, Server: source.Server, LastContact: moment(source.LastContact), Resyncs: source.Resyncs, Audits: source.Audits,
 		FromDisk: source.FromDisk,
 	}
 	if !source.DiskCurrent.IsZero() || source.DiskError != "" {

@@ -50,6 +50,7 @@ type Status struct {
 	Connected   bool              // the watch is up, as far as can be known
 	Read        bool              // everything has been read once: what the sink has is the store's
 	Error       string            // why there is no watch; "" while there is one
+	Server      string            // versions of the servers, with commas; "" = not known
 	Resyncs     map[string]uint64 // full reads by reason
 	Audits      uint64            // that found what the watch has told to be what is stored
 }
@@ -79,6 +80,8 @@ type Source struct {
 	lastApply time.Time // when the sink last returned
 	down      bool      // the log has been told that there is no watch
 
+	warned map[string]bool // versions of servers; inspect's, of which one runs at a time
+
 	mu     sync.Mutex // guards status
 	status Status
 }
@@ -97,7 +100,7 @@ func NewSource(client *Client, options Options) *Source {
 	if options.Log == nil {
 		options.Log = slog.Default()
 	}
-	s := &Source{client: client, options: options, known: ledger{seed: maphash.MakeSeed()}}
+	s := &Source{client: client, options: options, known: ledger{seed: maphash.MakeSeed()}, warned: make(map[string]bool)}
 	s.status.Error = "there was no answer yet"
 	s.recall(options.Known)
 	s.options.Known = nil // the values are of no use any more

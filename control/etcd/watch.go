@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -33,15 +34,13 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 		return errSilent
 	}
 	nudge := make(chan struct{}, 1)
-	asked := make(chan struct{})
+	var asked sync.WaitGroup
 	asking, stopAsking := context.WithCancel(ctx)
-	go func() {
-		defer close(asked)
-		s.askProgress(asking, conn, nudge)
-	}()
+	asked.Go(func() { s.askProgress(asking, conn, nudge) })
+	asked.Go(func() { s.inspect(asking, conn) })
 	defer func() { // before cancel: asking for progress after the watch has ended would open a stream that nobody closes
 		stopAsking()
-		<-asked
+		asked.Wait()
 	}()
 	ask := func() {
 		select {

@@ -39,26 +39,41 @@ func clients(n int) []*http.Client {
 	return all
 }
 
-// loadTime is how long requests are sent to find what one costs.
-const loadTime = 3 * time.Second
+const (
+	warmTime = time.Second     // until every route that is asked for has counters
+	loadTime = 3 * time.Second // how long requests are sent to find what one costs
+	asked    = 1024            // different routes, all over the table
+)
 
-// cpuPerRequest returns what the gateway's process uses for a request to a route chosen by chance. The services have no nodes, so that nothing but the
-// match and the answer is paid for.
+// cpuPerRequest returns what the gateway's process uses for a request. The services have no nodes, so that nothing but the match and the answer is paid for.
 func (g *gateway) cpuPerRequest(ctx context.Context, o *options, routes int) (time.Duration, error) {
+	if _, err := g.ask(ctx, o, routes, warmTime); err != nil {
+		return 0, err
+	}
 	before, err := g.cpu()
 	if err != nil {
 		return 0, err
 	}
+	n, err := g.ask(ctx, o, routes, loadTime)
+	if err != nil {
+		return 0, err
+	}
+	after, err := g.cpu()
+	return (after - before) / time.Duration(max(1, n)), err
+}
+
+// ask sends requests for d and returns how many were answered.
+func (g *gateway) ask(ctx context.Context, o *options, routes int, d time.Duration) (int64, error) {
 	var count atomic.Int64
 	var asking sync.WaitGroup
 	failed := make(chan error, o.connections)
-	limited, cancel := context.WithTimeout(ctx, loadTime)
+	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for _, client := range clients(o.connections) {
 		asking.Go(func() {
 			defer client.CloseIdleConnections()
 			for limited.Err() == nil {
-				code, err := status(ctx, client, "http://"+g.addr+routePath(rand.IntN(routes))+"x")
+				code, err := status(ctx, client, "http://"+g.addr+routePath(rand.IntN(asked)*7919%routes)+"x")
 				if err == nil && code != http.StatusServiceUnavailable {
 					err = fmt.Errorf("a route without a node answers %d", code)
 				}
@@ -75,9 +90,8 @@ func (g *gateway) cpuPerRequest(ctx context.Context, o *options, routes int) (ti
 	case err := <-failed:
 		return 0, err
 	default:
+		return count.Load(), nil
 	}
-	after, err := g.cpu()
-	return (after - before) / time.Duration(max(1, count.Load())), err
 }
 
 // events tells when the change of a key has come over a watch of this program's own.

@@ -126,7 +126,10 @@ func (g *gateway) stop() {
 
 var readLine = regexp.MustCompile(`everything was read".* reason=start .*read_in=(\S+) applied_in=(\S+)`)
 
-// settled returns what can be told of a gateway that has just started, some seconds later: it writes the last good state to disk.
+// settleTime is how long a gateway has to write the last good state to disk and to give back what its start has left behind.
+const settleTime = 10 * time.Second
+
+// settled returns what can be told of a gateway that has started, once it has settled.
 func (g *gateway) settled() (f figures, err error) {
 	f.start = g.took
 	text, err := os.ReadFile(g.log)
@@ -140,7 +143,7 @@ func (g *gateway) settled() (f figures, err error) {
 	var errs [2]error
 	f.read, errs[0] = time.ParseDuration(m[1])
 	f.load, errs[1] = time.ParseDuration(m[2])
-	time.Sleep(5 * time.Second)
+	time.Sleep(settleTime)
 	f.rss, err = g.memory()
 	return f, errors.Join(errs[0], errs[1], err)
 }
