@@ -74,13 +74,15 @@ func (r *Registration) leave(lease clientv3.LeaseID) error {
 	if r.options.Drain == nil {
 		return r.revoke(lease)
 	}
-	stopped, kept := make(chan struct{}), new(sync.WaitGroup)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var kept sync.WaitGroup
 	if lease != clientv3.NoLease {
 		r.announce(lease)
-		kept.Go(func() { r.keep(lease, stopped) })
+		kept.Go(func() { r.keep(ctx, lease) })
 	}
 	err := r.options.Drain(context.Background())
-	close(stopped)
+	stop()
 	kept.Wait()
 	return errors.Join(err, r.revoke(lease))
 }
@@ -94,15 +96,13 @@ func (r *Registration) announce(lease clientv3.LeaseID) {
 	}
 }
 
-// keep renews the lease until stopped is closed: what is in flight is the node's as long as it is there. A lease that is lost meanwhile is a node that is out.
-func (r *Registration) keep(lease clientv3.LeaseID, stopped <-chan struct{}) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+// keep renews the lease until ctx ends: what is in flight is the node's as long as it is there. A lease that is lost meanwhile is a node that is out.
+func (r *Registration) keep(ctx context.Context, lease clientv3.LeaseID) {
 	ticker := time.NewTicker(r.options.renew)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-stopped:
+		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			if err := r.renew(ctx, lease); errors.Is(err, errLost) {
