@@ -318,3 +318,16 @@ func TestBuildNamesTheGoVersionOfTheModule(t *testing.T) {
 		t.Errorf("BUILD.md does not ask for Go %s", version)
 	}
 }
+
+func TestTheGuideHasTheStatusOfGRPCForEveryError(t *testing.T) {
+	page := read(t, "guide/http2-and-grpc.md")
+	for _, k := range fault.Kinds() {
+		if k.Status == 0 || k.GRPC() == 13 { // nobody to tell, or "anything else"
+			continue
+		}
+		row := regexp.MustCompile("(?m)^\\|[^|]*`" + k.Code + "`[^|]*\\|([^|]*)\\| (\\d+) ").FindStringSubmatch(page)
+		if row == nil || !strings.Contains(row[1], fmt.Sprint(k.Status)) || row[2] != fmt.Sprint(k.GRPC()) {
+			t.Errorf("%s: the row is %q, want %d and %d", k.Code, row, k.Status, k.GRPC())
+		}
+	}
+}

@@ -17,6 +17,7 @@ type callH2 struct {
 	pool   *poolH2   // where it waits
 
 	turn    uint32 // goes up with every use, so that who has called the exchange can tell whether the call is still the one it was
+	known   bool   // sendHead was called
 	fresh   bool   // the connection had not served before
 	began   bool   // some of an answer has come
 	refused bool   // the node has not looked at it
@@ -39,7 +40,7 @@ func (w *worker) dialH2(x *Exchange, node *upstream.Node) (call, error) {
 	}
 	k.x, k.client, k.pool = x, nil, nil
 	k.turn++
-	k.fresh, k.began, k.refused, k.held = false, false, false, false
+	k.known, k.fresh, k.began, k.refused, k.held = false, false, false, false, false
 	k.owed, k.moves = 0, 0
 	k.started = w.loop.Now()
 	k.outlet.reset(k, k)
@@ -81,6 +82,7 @@ func (k *callH2) begin() {
 // The call as its exchange sees it.
 
 func (k *callH2) sendHead(req *codec.Request) {
+	k.known = true
 	if k.client != nil {
 		k.writeHead(req)
 	}
@@ -210,7 +212,6 @@ func (k *callH2) head(ended bool) {
 	if k.refuseMessage("read response head", err) {
 		return
 	}
-	k.began = true
 	if x.resp.Informational() {
 		x.responseInformational()
 		x.resp.Reset(nil)
@@ -232,7 +233,7 @@ func (k *callH2) refuseMessage(op string, err error) bool {
 		k.client.broken(err)
 		return true
 	}
-	k.x.callFailed(fault.New(op, fault.Upstream, fault.UpstreamProtocol, err))
+	k.failed(fault.New(op, fault.Upstream, fault.UpstreamProtocol, err))
 	return true
 }
 

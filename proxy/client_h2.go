@@ -140,7 +140,7 @@ func (p *poolH2) dial(x *Exchange) (*clientH2, error) {
 	conn.Share(c.retire)
 	c.codec.Reset(h2.Options{Client: true, StreamWindow: h2NodeWindow, ConnWindow: h2NodeConnTotal, MaxBlock: 2 * responseLimits.Headers})
 	conn.Commit(c.codec.AppendPreface(conn.Buffer()))
-	w.loop.SetTimer(&c.doubt, x.bound(waitConnect)+h2Grace)
+	w.loop.SetTimer(&c.doubt, x.connectBound()+h2Grace)
 	p.clients = append(p.clients, c)
 	w.poolsH2[p.node] = p // it may have been forgotten while its last connection ended
 	return c, nil

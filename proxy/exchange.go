@@ -355,7 +355,9 @@ func (x *Exchange) fail(e *fault.Error) {
 		x.answer(e)
 		return
 	}
-	x.finish(true)
+	if !x.trailGRPC(e) {
+		x.finish(true)
+	}
 }
 
 // dropCall gives up the try that is under way.

@@ -40,6 +40,7 @@ type setup struct {
 	plugins []plugin.Instance
 	timeout RouteTimeout // of the route for everything
 	logged  bool
+	grpc    bool // the route for everything is one of gRPC
 	clock   *clock
 
 	certificates []*Certificate
@@ -113,7 +114,7 @@ func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 		t.Fatal(err)
 	}
 	g := &gateway{Server: server, registry: upstream.NewRegistry(server.Loops(), stats), stats: stats, clock: s.clock}
-	route := &Route{ID: "all", ServiceName: "s", Chain: plugin.NewChain(s.plugins), Stats: stats.Route("all", "s"), Timeout: s.timeout}
+	route := &Route{ID: "all", ServiceName: "s", GRPC: s.grpc, Chain: plugin.NewChain(s.plugins), Stats: stats.Route("all", "s"), Timeout: s.timeout}
 	rules := s.rules
 	if !s.only {
 		rules = append(rules, router.Rule[*Route]{ID: "all", Paths: []string{"/*"}, Value: route})

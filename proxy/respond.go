@@ -105,6 +105,10 @@ func (x *Exchange) answer(e *fault.Error) {
 	if x.idLen == 0 {
 		x.SetRequestID(x.worker.newID())
 	}
+	if x.isGRPC() {
+		x.answerGRPC(e)
+		return
+	}
 	body := appendErrorBody(x.worker.answerText[:0], e.Kind, x.RequestID())
 	x.worker.answerText = body[:0]
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"sluice/codec"
 	"sluice/core/event"
 	"sluice/core/observe"
 	"sluice/upstream"
@@ -34,10 +35,11 @@ type worker struct {
 	freeCallsH2    []*callH2
 	poolsH2        map[*upstream.Node]*poolH2 // of nodes with connections over HTTP/2
 	freeCalls      []*h1Call
-	scratch        []byte // free for use within one call
-	lines          []byte // a head as HTTP/2 decodes it, on its way to a buffer of its own
-	frames         []byte // the frames of a large run of a body; nil until there was one
-	answerText     []byte // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use
+	scratch        []byte       // free for use within one call
+	trailer        codec.Header // of an answer that the gateway ends itself
+	lines          []byte       // a head as HTTP/2 decodes it, on its way to a buffer of its own
+	frames         []byte       // the frames of a large run of a body; nil until there was one
+	answerText     []byte       // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use
 
 	// The clock on the wall, taken at most once a turn.
 	wallAt   int64 // loop time

@@ -39,6 +39,35 @@ type Kind struct {
 	Flag   string // two letters for the access log, in Envoy's vocabulary of response flags
 }
 
+// GRPC returns the status that a gRPC client is told. Where the answer has an HTTP status that gRPC maps, it is that mapping; limits are RESOURCE_EXHAUSTED and
+// what took too long is DEADLINE_EXCEEDED, which the mapping of statuses alone cannot tell.
+func (k *Kind) GRPC() int {
+	const (
+		deadlineExceeded  = 4
+		permissionDenied  = 7
+		resourceExhausted = 8
+		unimplemented     = 12
+		internal          = 13
+		unavailable       = 14
+		unauthenticated   = 16
+	)
+	switch k.Status {
+	case 408, 504:
+		return deadlineExceeded
+	case 413, 414, 431:
+		return resourceExhausted
+	case 404, 405, 426, 501, 505:
+		return unimplemented
+	case 421, 429, 502, 503:
+		return unavailable
+	case 401:
+		return unauthenticated
+	case 403:
+		return permissionDenied
+	}
+	return internal
+}
+
 // The contract's table. Order as there.
 var (
 	BadRequest         = &Kind{400, "bad_request", "The request is malformed or ambiguous.", "DPE"}

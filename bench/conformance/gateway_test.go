@@ -1,9 +1,9 @@
-// Package h2spec runs h2spec, the conformance suite of HTTP/2, against the real program. It is a module of its own, since nothing else needs what that suite needs.
-package h2spec
+// Package conformance runs the suites of others against the real program: h2spec, and the interoperability tests of gRPC. It is a module of its own, since nothing else needs
+// what they need.
+package conformance
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,19 +15,14 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/summerwind/h2spec"
-	"github.com/summerwind/h2spec/config"
 )
 
 // patience is how long a test waits for what must come; what does come takes no time.
@@ -153,40 +148,7 @@ func certificate(t *testing.T) (chain, key string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
 }
 
-// everything is the suite's sections: the standard's, generic, and for the compression.
-var everything = []string{"generic", "hpack", "http2"}
-
-// onPlain leaves out http2/3.5/2: on a listener without TLS a connection that begins with something else than the preface speaks HTTP/1.1, and is answered in it. With TLS, where
-// ALPN has agreed upon HTTP/2, that case is there.
-var onPlain = []string{"generic", "hpack", "http2/3.5/1", "http2/4", "http2/5", "http2/6", "http2/7", "http2/8"}
-
-func TestEveryCaseOfH2specPasses(t *testing.T) {
-	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = w.Write(bytes.Repeat([]byte("body "), 20))
-	}))
-	defer node.Close()
-	g := start(t)
-	g.put(t, "services/s", `{"nodes":[{"upstream":"`+node.Listener.Addr().String()+`"}]}`)
-	g.put(t, "routes/r", `{"prefix":"/*","service_name":"s"}`)
-	chain, key := certificate(t)
-	g.put(t, "certificates/c", fmt.Sprintf(`{"cert":%q,"key":%q,"snis":["localhost"]}`, chain, key))
-	for i, c := range []struct {
-		name     string
-		sections []string
-		tls      bool
-	}{{"plain", onPlain, false}, {"TLS", everything, true}} {
-		t.Run(c.name, func(t *testing.T) {
-			g.await(t, i)
-			_, port, _ := net.SplitHostPort(g.listeners[i])
-			n, _ := strconv.Atoi(port)
-			passed, err := h2spec.Run(&config.Config{
-				Host: "localhost", Port: n, Path: "/", Timeout: 2 * time.Second, MaxHeaderLen: 4000, Strict: true,
-				TLS: c.tls, Insecure: true, Sections: c.sections,
-			})
-			if err != nil || !passed {
-				t.Errorf("h2spec: passed %v, %v", passed, err)
-			}
-		})
-	}
+// certificateDocument is a certificate as it is stored.
+func certificateDocument(chain, key string) string {
+	return fmt.Sprintf(`{"cert":%q,"key":%q,"snis":["localhost"]}`, chain, key)
 }
