@@ -26,6 +26,22 @@ type Exchange interface {
 	Random() uint64
 	// Scratch returns an empty slice with some capacity that is free to use until the current call returns.
 	Scratch() []byte
+	// Transform lets t work on what this exchange carries from now on. In RequestHead only. Of several, the latest is nearest to the node.
+	Transform(t Transformer)
+}
+
+// Transformer works on the bodies of one exchange. It is made for it, by a RequestHead that calls Exchange.Transform, so it may keep what it has seen. Its methods are called
+// on the loop that owns the exchange, in the order of the message; what they append to dst goes on in the place of p, which is valid during the call only. A body that is
+// transformed has no length: a plugin that calls Transform and changes the request's body sets the request's framing itself.
+type Transformer interface {
+	// RequestBody takes a run of the request's body; end says that it is the last, which may be empty. An error refuses the request, 400.
+	RequestBody(dst, p []byte, end bool) ([]byte, error)
+	// ResponseHead is called behind the response filters, for the head that the client will get, one of the gateway's own included.
+	ResponseHead(x Exchange)
+	// ResponseBody takes a run of the response's body.
+	ResponseBody(dst, p []byte) []byte
+	// ResponseEnd takes the end of the response and its trailer, nil without. It appends what the body ends with, and returns the trailer that goes on.
+	ResponseEnd(dst []byte, trailer *codec.Header) ([]byte, *codec.Header)
 }
 
 // RequestFilter looks at, changes or answers a request before a node is chosen. Called once per exchange.

@@ -75,12 +75,13 @@ type Exchange struct {
 
 	// How far it has come.
 	state           state
-	trailer         *codec.Header // of the request, for another try; nil without
-	requestEnded    bool          // the client has sent all
-	responseEnded   bool          // of a tunnel: the node has sent all
-	trailersWelcome bool          // the client takes trailers
-	upgrade         []byte        // the protocol that the client asks to switch to; nil for none
-	replayLost      bool          // the body has outgrown the replay buffer
+	trailer         *codec.Header        // of the request, for another try; nil without
+	requestEnded    bool                 // the client has sent all
+	responseEnded   bool                 // of a tunnel: the node has sent all
+	transformers    []plugin.Transformer // of bodies, in the order of the request; nearly always none
+	trailersWelcome bool                 // the client takes trailers
+	upgrade         []byte               // the protocol that the client asks to switch to; nil for none
+	replayLost      bool                 // the body has outgrown the replay buffer
 	failed          *fault.Error
 
 	// For the record.
@@ -271,6 +272,17 @@ func (x *Exchange) requestBody(p []byte) {
 		x.fail(fault.New("read request body", fault.Downstream, fault.TooLarge, nil))
 		return
 	}
+	if len(x.transformers) > 0 {
+		var ok bool
+		if p, ok = x.transformRequest(p, false); !ok || len(p) == 0 {
+			return
+		}
+	}
+	x.passBody(p)
+}
+
+// passBody hands a run of the request body to the node.
+func (x *Exchange) passBody(p []byte) {
 	x.keepForReplay(p)
 	if x.call == nil { // the exchange waits for a node; there is little that can come meanwhile
 		if x.replayLost {
@@ -297,6 +309,17 @@ func (x *Exchange) slowDown() {
 func (x *Exchange) requestEnd(trailer *codec.Header) {
 	if trailer != nil {
 		trailer.StripNamed(&x.req.Header)
+	}
+	if len(x.transformers) > 0 {
+		rest, ok := x.transformRequest(nil, true)
+		if !ok {
+			return
+		}
+		if len(rest) > 0 {
+			if x.passBody(rest); x.state == stateOver {
+				return
+			}
+		}
 	}
 	x.requestEnded, x.trailer = true, trailer
 	if x.call == nil {
@@ -390,6 +413,7 @@ func (x *Exchange) leave() {
 func (x *Exchange) finish(cut bool) {
 	x.endTunnel()
 	x.state = stateOver
+	x.dropTransformers()
 	x.dropCall()
 	x.worker.loop.DropTimer(&x.timer)
 	x.worker.loop.DropTimer(&x.deadline)

@@ -34,13 +34,15 @@ func (x *Exchange) answerGRPC(e *fault.Error) {
 
 // trailGRPC ends an answer that has begun with the status of an error. It reports false where there is no way to.
 func (x *Exchange) trailGRPC(e *fault.Error) bool {
-	if x.state != stateRelaying || x.req.Version != codec.HTTP2 || e.Kind == fault.ClientGone || !x.isGRPC() {
+	if x.state != stateRelaying || e.Kind == fault.ClientGone || !x.isGRPC() || x.req.Version != codec.HTTP2 && len(x.transformers) == 0 {
 		return false
 	}
 	t := &x.worker.trailer
 	t.Reset(nil)
 	x.addStatus(t, e)
-	x.down.sendTrailer(t)
+	if t = x.transformEnd(t); t != nil {
+		x.down.sendTrailer(t)
+	}
 	x.finish(false)
 	return true
 }

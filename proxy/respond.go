@@ -50,6 +50,9 @@ func (x *Exchange) responseHead() {
 	x.stripResponse()
 	x.setSticky()
 	x.route.Chain.Response(x)
+	if len(x.transformers) > 0 {
+		x.transformHead()
+	}
 	x.down.sendHead(&x.resp)
 	if x.resp.Framing.HasBody() {
 		x.await(waitBody)
@@ -77,6 +80,9 @@ func (x *Exchange) stripResponse() {
 
 // responseBody takes a run of the node's answer.
 func (x *Exchange) responseBody(p []byte) {
+	if len(x.transformers) > 0 {
+		p = x.transformResponse(p)
+	}
 	x.bytesOut += int64(len(p))
 	x.down.sendBody(p)
 	if x.down.congested() {
@@ -93,6 +99,9 @@ func (x *Exchange) responseEnd(trailer *codec.Header) {
 	x.try.Whole()
 	x.try.End()
 	x.service.Stats.Outcome(x.worker.index, x.result)
+	if len(x.transformers) > 0 {
+		trailer = x.transformEnd(trailer)
+	}
 	if trailer != nil {
 		trailer.StripNamed(&x.resp.Header)
 		x.down.sendTrailer(trailer)
@@ -160,6 +169,9 @@ func (x *Exchange) beginOwn(status, length int) {
 func (x *Exchange) sendOwn(body []byte) {
 	if x.route != nil {
 		x.route.Chain.Response(x)
+		for i := len(x.transformers) - 1; i >= 0; i-- {
+			x.transformers[i].ResponseHead(x) // but not our own body
+		}
 	}
 	if bodiless := x.resp.Status == 204 || x.resp.Status == 304; bodiless || x.req.Method == codec.MethodHead {
 		if !bodiless { // what the same request with GET would have had (RFC 9110 §8.6)

@@ -37,6 +37,7 @@ type worker struct {
 	freeCalls      []*h1Call
 	scratch        []byte       // free for use within one call
 	trailer        codec.Header // of an answer that the gateway ends itself
+	transformed    [2][]byte    // what plugins make of a run of a body, in turns
 	lines          []byte       // a head as HTTP/2 decodes it, on its way to a buffer of its own
 	frames         []byte       // the frames of a large run of a body; nil until there was one
 	answerText     []byte       // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use

@@ -3,7 +3,11 @@ package conformance
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
+	"io"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,6 +165,37 @@ func TestErrorsOfTheGatewayAreStatusesOfGRPC(t *testing.T) {
 		err := conn.Invoke(ctx, method, new(testgrpc.Empty), new(testgrpc.Empty))
 		if status.Code(err) != want {
 			t.Errorf("%s: %v, want %v", method, err, want)
+		}
+	}
+}
+
+// A browser's call, over HTTP/1.1: a message of nothing, then the trailers as a message.
+func TestCallsOfGRPCWebReachANodeOfGRPC(t *testing.T) {
+	g := start(t)
+	g.put(t, "services/s", `{"protocol":"grpc","nodes":[{"upstream":"`+interopNode(t)+`"}]}`)
+	g.put(t, "routes/r", `{"prefix":"/grpc.testing.TestService/*","service_name":"s","protocol":"grpc","plugins":{"grpc-web":{}}}`)
+	conn, err := grpc.NewClient(g.listeners[0], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	g.awaitCall(t, testgrpc.NewTestServiceClient(conn)) // gRPC itself passes as ever
+	const call = "\x00\x00\x00\x00\x00"
+	for _, c := range []struct{ media, body string }{
+		{"application/grpc-web+proto", call},
+		{"application/grpc-web-text+proto", base64.StdEncoding.EncodeToString([]byte(call))},
+	} {
+		resp, err := http.Post("http://"+g.listeners[0]+"/grpc.testing.TestService/EmptyCall", c.media, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if strings.Contains(c.media, "text") {
+			got, err = base64.StdEncoding.DecodeString(string(got))
+		}
+		if want := call + "\x80\x00\x00\x00"; err != nil || !strings.HasPrefix(string(got), want) || !strings.Contains(string(got), "grpc-status: 0\r\n") || resp.Header.Get("Content-Type") != c.media {
+			t.Errorf("%s: %v %v %q", c.media, err, resp.Header, got)
 		}
 	}
 }

@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"sluice/plugin"
+	"sluice/plugin/grpcweb"
 	"sluice/plugin/proxyrewrite"
 	"sluice/plugin/requestid"
 )
 
 // kinds is every plugin, in the order of names.
 var kinds = []*plugin.Kind{
+	&grpcweb.Kind,
 	&proxyrewrite.Kind,
 	&requestid.Kind,
 }

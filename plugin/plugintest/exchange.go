@@ -18,6 +18,8 @@ type Exchange struct {
 	Randoms uint64 // how often Random was called; the numbers it returns follow from it
 	buf     []byte
 
+	Transformers []plugin.Transformer // in the order of the calls of Transform
+
 	// To begin again.
 	method, target, path, query codec.Span
 }
@@ -81,6 +83,9 @@ func (x *Exchange) Random() uint64 {
 
 // Scratch returns an empty slice with 4 KiB of capacity.
 func (x *Exchange) Scratch() []byte { return x.buf[:0] }
+
+// Transform notes t.
+func (x *Exchange) Transform(t plugin.Transformer) { x.Transformers = append(x.Transformers, t) }
 
 // Fields returns what a header holds, as "Name: value" in order.
 func Fields(h *codec.Header) []string {
