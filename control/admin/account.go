@@ -47,16 +47,29 @@ func accountError(format string, args ...any) error {
 	return &AccountError{fmt.Sprintf(format, args...)}
 }
 
-// Accounts are those of the control panel. None exists at first, and none is ever made by itself. All gateways of a store share them.
+// Accounts are those of the control panel. None exists at first, and none is ever made by itself. All gateways of a store share them. The history has who changed
+// which, and nothing of what is in them.
 type Accounts struct {
 	store   control.Store
+	journal *control.Journal
+	by      control.Author // of changes that no request makes
 	hashing hashing
 	now     func() time.Time
 }
 
-// NewAccounts returns the accounts in a store.
-func NewAccounts(store control.Store) *Accounts {
-	return &Accounts{store: store, hashing: standardHashing, now: time.Now}
+// NewAccounts returns the accounts in a store. by is who makes changes that do not come with a request.
+func NewAccounts(store control.Store, by control.Author) *Accounts {
+	return &Accounts{store: store, journal: control.NewJournal(store, nil), by: by, hashing: standardHashing, now: time.Now}
+}
+
+// commit makes one change and records it.
+func (a *Accounts) commit(ctx context.Context, edit control.Edit) error {
+	by := authorOf(ctx)
+	if by.Name == "" {
+		by = a.by
+	}
+	_, err := a.journal.Commit(ctx, by, []control.Edit{edit})
+	return err
 }
 
 // CheckAccountName reports what is wrong with a name.
@@ -80,7 +93,7 @@ func (a *Accounts) Add(ctx context.Context, name, password string, role Role) er
 		return err
 	}
 	made := account{Role: role, Password: a.hashing.encode(password), Generation: randomID(), Changed: a.now().UTC().Truncate(time.Second)}
-	_, err := a.store.Put(ctx, control.Users.Key(name), made.encode(), control.Precondition{Absent: true})
+	err := a.commit(ctx, control.Edit{Key: control.Users.Key(name), After: made.encode()})
 	if errors.Is(err, control.ErrConflict) {
 		return ErrAccountExists
 	}
@@ -108,57 +121,74 @@ func (a *Accounts) SetRole(ctx context.Context, name string, role Role) error {
 
 // Remove takes an account away, and so ends its sessions.
 func (a *Accounts) Remove(ctx context.Context, name string) error {
-	_, err := a.store.Delete(ctx, control.Users.Key(name), control.Precondition{})
-	if errors.Is(err, control.ErrNotFound) {
-		return ErrNoAccount
-	}
-	return err
+	return a.retry(func() error {
+		e, err := a.store.Get(ctx, control.Users.Key(name))
+		if errors.Is(err, control.ErrNotFound) {
+			return ErrNoAccount
+		}
+		if err != nil {
+			return err
+		}
+		return a.commit(ctx, control.Edit{Key: e.Key, Before: &e})
+	})
 }
 
-// end ends one session.
+// retry makes a change anew where somebody else was faster.
+func (a *Accounts) retry(change func() error) error {
+	for range attempts {
+		if err := change(); !errors.Is(err, control.ErrConflict) {
+			return err
+		}
+	}
+	return control.ErrConflict
+}
+
+// end ends one session. The history does not care.
 func (a *Accounts) end(ctx context.Context, name string, one session) error {
-	return a.change(ctx, name, func(was *account) {
+	return a.retry(func() error {
+		was, e, err := a.get(ctx, name)
+		if err != nil {
+			return err
+		}
 		now := a.now().Unix()
 		was.Ended = append(slices.DeleteFunc(was.Ended, func(s session) bool { return s.Until <= now || s.ID == one.ID }), one)
 		if len(was.Ended) > maxEnded {
 			was.Generation, was.Ended = randomID(), nil
 		}
+		_, err = a.store.Put(ctx, e.Key, was.encode(), control.Precondition{Revision: e.ModRevision})
+		return err
 	})
 }
 
-// get reads an account; ErrNoAccount where there is none or what is stored is not one.
-func (a *Accounts) get(ctx context.Context, name string) (*account, int64, error) {
+// get reads an account, and how it is stored; ErrNoAccount where there is none or what is stored is not one.
+func (a *Accounts) get(ctx context.Context, name string) (*account, control.Entry, error) {
 	if CheckAccountName(name) != nil {
-		return nil, 0, ErrNoAccount
+		return nil, control.Entry{}, ErrNoAccount
 	}
 	e, err := a.store.Get(ctx, control.Users.Key(name))
 	if errors.Is(err, control.ErrNotFound) {
-		return nil, 0, ErrNoAccount
+		return nil, e, ErrNoAccount
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, e, err
 	}
 	stored := new(account)
 	if err := json.Unmarshal(e.Value, stored); err != nil || checkRole(stored.Role) != nil || stored.Generation == "" {
-		return nil, 0, fmt.Errorf("%w: what is stored at %s is not one", ErrNoAccount, e.Key)
+		return nil, e, fmt.Errorf("%w: what is stored at %s is not one", ErrNoAccount, e.Key)
 	}
-	return stored, e.ModRevision, nil
+	return stored, e, nil
 }
 
-// change rewrites an account, anew where somebody else was faster.
+// change rewrites an account.
 func (a *Accounts) change(ctx context.Context, name string, edit func(*account)) error {
-	for range attempts {
-		stored, revision, err := a.get(ctx, name)
+	return a.retry(func() error {
+		stored, e, err := a.get(ctx, name)
 		if err != nil {
 			return err
 		}
 		edit(stored)
-		_, err = a.store.Put(ctx, control.Users.Key(name), stored.encode(), control.Precondition{Revision: revision})
-		if !errors.Is(err, control.ErrConflict) {
-			return err
-		}
-	}
-	return control.ErrConflict
+		return a.commit(ctx, control.Edit{Key: e.Key, Before: &e, After: stored.encode()})
+	})
 }
 
 func (a *account) encode() []byte {

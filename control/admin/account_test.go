@@ -36,7 +36,7 @@ func (c *clock) pass(d time.Duration) {
 
 // accountsOf returns accounts in a store, at a time that tests move.
 func accountsOf(store control.Store, c *clock) *Accounts {
-	return &Accounts{store: store, hashing: quickly, now: c.Now}
+	return &Accounts{store: store, journal: control.NewJournal(store, nil), hashing: quickly, now: c.Now}
 }
 
 const testPassword = "open sesame"
@@ -122,4 +122,14 @@ func TestAccountsCanBeAdministeredOverTheAPI(t *testing.T) {
 	}
 	g.do("DELETE", "/v1/users/alice", "").want(204)
 	g.do("DELETE", "/v1/users/alice", "").want(404)
+	// The history has who did what, and no more.
+	history := g.do("GET", "/v1/history", "").want(200).body
+	if strings.Count(history, `"resource":"users/alice"`) != 4 || !strings.Contains(history, `"by":"admin-token"`) || strings.Contains(history, "argon2") {
+		t.Errorf("history: %s", history)
+	}
+	for key := range g.store.entries {
+		if value := g.store.value(key); strings.Contains(value, "argon2") {
+			t.Errorf("%s still has a hash: %s", key, value)
+		}
+	}
 }

@@ -4,12 +4,14 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+
+	"sluice/control"
 )
 
 // handler puts the layers together.
 func handler(d Deps, token *token) http.Handler {
 	mux := http.NewServeMux()
-	people := newLogins(NewAccounts(d.Store), d.Stats, d.Log)
+	people := newLogins(NewAccounts(d.Store, control.Author{}), d.Stats, d.Log)
 	registerAPI(mux, d, people)
 	return guarded(d.Log, authenticated(orProblem(mux), token.identify, people.sessions.identify))
 }

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"sluice/control"
 )
 
 // withAccount adds an account with [testPassword].
 func (g *gateway) withAccount(name string, role Role) *gateway {
 	g.t.Helper()
-	a := NewAccounts(g.store)
+	a := NewAccounts(g.store, control.Author{})
 	a.hashing = quickly
 	if err := a.Add(g.t.Context(), name, testPassword, role); err != nil {
 		g.t.Fatal(err)
@@ -92,7 +94,7 @@ func TestASessionEndsWhenItIsToldTo(t *testing.T) {
 	if a, b := g.asks("GET", "/v1/routes", first), g.asks("GET", "/v1/routes", second); a != 401 || b != 200 {
 		t.Errorf("after the logout of the first: %d, %d", a, b)
 	}
-	accounts := NewAccounts(g.store)
+	accounts := NewAccounts(g.store, control.Author{})
 	accounts.hashing = quickly
 	if err := accounts.SetPassword(t.Context(), "alice", testPassword); err != nil {
 		t.Fatal(err)
@@ -123,7 +125,7 @@ func TestAViewerChangesNothing(t *testing.T) {
 			t.Errorf("%s: %d, want %d", call, got, status)
 		}
 	}
-	if err := NewAccounts(g.store).SetRole(t.Context(), "bob", RoleAdmin); err != nil {
+	if err := NewAccounts(g.store, control.Author{}).SetRole(t.Context(), "bob", RoleAdmin); err != nil {
 		t.Fatal(err)
 	}
 	if got := g.asks("DELETE", "/v1/routes/a", token); got != 404 {

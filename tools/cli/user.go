@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"sluice/control"
 	"sluice/control/admin"
 	"sluice/control/etcd"
 )
@@ -128,7 +129,7 @@ func (u *userCommand) accounts(cmd *cobra.Command) (where accounts, closed func(
 	if err != nil {
 		return nil, nil, err
 	}
-	return admin.NewAccounts(etcd.NewStore(client)), closed, nil
+	return admin.NewAccounts(etcd.NewStore(client), control.Author{Name: "store", Role: string(admin.RoleAdmin), Call: cmd.CommandPath()}), closed, nil
 }
 
 // readPassword asks for a password, twice and without showing it, or takes the first line of standard input where that is no terminal or stdin is set.
