@@ -111,25 +111,24 @@ func TestAChangeDoesNotStartTheRoundAnew(t *testing.T) {
 	}
 }
 
-func TestPickPassesOverTriedAndUnresolvedNodes(t *testing.T) {
+func TestPickPassesOverTriedNodesAndThoseThatAreOut(t *testing.T) {
 	s := balanced(t, 1, 3, 1, 1, 0)
 	nodes := s.Nodes()
 	if len(nodes) != 3 {
 		t.Fatalf("%d nodes may be picked, want the 3 that have a weight", len(nodes))
 	}
-	where := nodes[1].addr.Load()
-	nodes[1].addr.Store(nil)
+	nodes[1].health.Store(ejected) // since the roster was made
 	for range 20 {
 		if got := s.Pick(0, Want{Tried: nodes[:1]}); got != nodes[2] {
-			t.Fatalf("picked %s with the first tried and the second unresolved", got.Address)
+			t.Fatalf("picked %s with the first tried and the second out", got.Address)
 		}
 	}
 	if got := s.Pick(0, Want{Tried: []*Node{nodes[2], nodes[0]}}); got != nil {
 		t.Errorf("picked %s though nothing is left", got.Address)
 	}
-	nodes[1].addr.Store(where)
+	nodes[1].health.Store(0)
 	if got := s.Pick(0, Want{Tried: []*Node{nodes[2], nodes[0]}}); got != nodes[1] {
-		t.Errorf("picked %v, want the one that has been resolved", got)
+		t.Errorf("picked %v, want the one that is in again", got)
 	}
 	if got := balanced(t, 1).Pick(0, Want{}); got != nil {
 		t.Errorf("picked %s of no nodes", got.Address)

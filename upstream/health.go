@@ -19,7 +19,7 @@ const (
 )
 
 // out reports whether the node is not to be asked.
-func (n *Node) out() bool { return n.health.Load() != 0 || !n.Resolved() }
+func (n *Node) out() bool { return n.health.Load() != 0 }
 
 // settle follows up a change of a node's health from was. The caller holds s.mu.
 func (s *serviceState) settle(n *Node, was uint32, why string) {
@@ -74,7 +74,7 @@ func (s *serviceState) watchHealth() {
 	}
 	s.passive.Store(passive)
 	if passive != nil {
-		s.maxEjected.Store(int32(len(s.view.nodes) * *passive.MaxEjectedPercent / 100))
+		s.maxEjected.Store(int32(s.weighted() * *passive.MaxEjectedPercent / 100))
 		if !s.sweeping && passive.sweeps() {
 			s.sweeping = true
 			s.later(passive.Interval.Std(), s.sweep)
@@ -84,6 +84,16 @@ func (s *serviceState) watchHealth() {
 	for _, n := range s.nodes {
 		s.uneject(n, "nodes are not ejected any more")
 	}
+}
+
+// weighted returns how many members have a weight. The caller holds s.mu.
+func (s *serviceState) weighted() (n int) {
+	for _, m := range s.members {
+		if m.weight > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // SetHealthDefaults says what is done about the health of nodes whose service says nothing itself; nil is nothing. h must have been validated. Called by the

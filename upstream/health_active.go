@@ -84,13 +84,12 @@ func (s *serviceState) check(c *checker) {
 	s.mu.Lock()
 	policy, _ := s.policy()
 	s.mu.Unlock()
-	where := c.node.addr.Load()
-	if policy == nil || where == nil {
+	if policy == nil {
 		s.again(c, shortestProbe)
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.context, policy.Timeout.Std())
-	err := p.probe(ctx, policy, target{*where, c.node.tls.Load()})
+	err := p.probe(ctx, policy, target{c.node.addr, c.node.Address, c.node.tls.Load()})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = errProbeTimeout
 	}

@@ -143,7 +143,8 @@ func (s *serviceState) sweep() {
 	}
 	var timed []judged
 	var means []float64
-	for _, n := range s.view.nodes {
+	for _, m := range s.members {
+		n := m.node
 		answered, failed, micros := n.sinceSweep()
 		if answered+failed < uint64(p.MinRequests) {
 			continue

@@ -18,16 +18,15 @@ type Node struct {
 	Service string
 	Address string // host:port as it was registered
 
-	identity string                         // names it within its service
-	id       uint64                         // the same as a number; never 0
-	addr     atomic.Pointer[netip.AddrPort] // where it is; nil until the name has been resolved
-	tls      atomic.Pointer[nodeTLS]        // how it is reached; nil = in plain text
+	identity string                  // names it within its service
+	id       uint64                  // the same as a number; never 0
+	addr     netip.AddrPort          // where it is
+	tls      atomic.Pointer[nodeTLS] // how it is reached; nil = in plain text
 	owner    *serviceState
 	conns    atomic.Int64 // open connections of all workers
 	pending  atomic.Int64 // connections that are being established, where they are counted
 	retired  atomic.Bool  // no longer named by any snapshot; pools keep nothing of it
 	pools    []pool       // by worker
-	stop     func()       // ends resolving; nil for literal addresses
 	load     load
 
 	// Health.
@@ -80,9 +79,6 @@ func (s *NodeSpec) tier() int {
 // ID names the node in cookies: a number that tells nothing of its address.
 func (n *Node) ID() uint64 { return n.id }
 
-// Resolved reports whether the node's address is known. Any goroutine may call it.
-func (n *Node) Resolved() bool { return n.addr.Load() != nil }
-
 // Conns returns the number of open connections to the node, of all workers. Any goroutine may call it.
 func (n *Node) Conns() int { return int(n.conns.Load()) }
 
@@ -129,7 +125,7 @@ func (n *Node) dial(worker int, loop *event.Loop, h event.Handler, now *nodeTLS,
 		return nil, ErrFull
 	}
 	c := &Conn{node: n, pool: &n.pools[worker], tls: now, born: loop.Now()}
-	ev, err := loop.Dial(*n.addr.Load(), h)
+	ev, err := loop.Dial(n.addr, h)
 	if err != nil {
 		n.dropConn()
 		return nil, err

@@ -22,6 +22,7 @@ const maxProbeBody = 64 << 10
 // target is where and how a node is probed.
 type target struct {
 	addr netip.AddrPort
+	name string   // as it was registered
 	tls  *nodeTLS // nil = in plain text
 }
 
@@ -41,7 +42,7 @@ func probe(ctx context.Context, policy *ActiveHealth, node target) error {
 	defer stop()
 	host := policy.Host
 	if host == "" {
-		host = node.addr.String()
+		host = node.name
 	}
 	conn := raw
 	if node.tls != nil {

@@ -27,7 +27,7 @@ func ask(t *testing.T, policy ActiveHealth, at string) error {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), testnet.Patience)
 	defer cancel()
-	return probe(ctx, &policy, target{addr: netip.MustParseAddrPort(at)})
+	return probe(ctx, &policy, target{addr: netip.MustParseAddrPort(at), name: at})
 }
 
 // check fails the test where the outcome is not the one that is wanted: text is a part of the error, "" for a good probe.

@@ -24,6 +24,7 @@ type roster struct {
 	starts   []uint32         // by worker: where in the schedule it begins
 	ring     *ring            // of CHash alone
 	ids      map[uint64]*Node // for sticky sessions; else nil
+	cookies  map[*Node][]byte // the same: what a client is told
 	// panicking tells that too few nodes are in for the word of health to be believed: all are asked.
 	panicking bool
 }
@@ -52,9 +53,9 @@ func (s *serviceState) muster() {
 		r.total += w
 	}
 	if s.view.StickyCookie != "" {
-		r.ids = make(map[uint64]*Node, len(r.nodes))
+		r.ids, r.cookies = make(map[uint64]*Node, len(r.nodes)), make(map[*Node][]byte, len(r.nodes))
 		for _, n := range r.nodes {
-			r.ids[n.id] = n
+			r.ids[n.id], r.cookies[n] = n, s.view.cookie(n)
 		}
 	}
 	s.roster.Store(r)
@@ -66,13 +67,17 @@ func (s *serviceState) tellNodes() {
 	if active, passive := s.policy(); active == nil && passive == nil {
 		return
 	}
-	in := 0
-	for _, n := range s.view.nodes {
-		if !n.out() {
+	in, out := 0, 0
+	for _, m := range s.members {
+		switch {
+		case m.weight == 0:
+		case m.node.out():
+			out++
+		default:
 			in++
 		}
 	}
-	s.view.Stats.SetNodes(in, len(s.view.nodes)-in)
+	s.view.Stats.SetNodes(in, out)
 }
 
 // choose returns the members that the traffic is for, and which of them are in; in is nil where there is panic. The first tier of which enough are in takes

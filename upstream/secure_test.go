@@ -53,7 +53,7 @@ func TestProbesGoOverTLS(t *testing.T) {
 		node := Node{Address: c.address}
 		node.useTLS(newSecure(&c.config, nil))
 		ctx, cancel := context.WithTimeout(t.Context(), testnet.Patience)
-		check(t, probe(ctx, &policy, target{netip.MustParseAddrPort(c.address), node.tls.Load()}), c.want)
+		check(t, probe(ctx, &policy, target{netip.MustParseAddrPort(c.address), c.address, node.tls.Load()}), c.want)
 		cancel()
 	}
 }

@@ -57,8 +57,6 @@ type Service struct {
 	stickyTTL    time.Duration
 	panicPercent int // of a tier's nodes that must be in for health to be believed
 
-	cookies map[*Node][]byte // what StickyCookie says to a client, by node
-
 	health *HealthConfig // what the service says itself; nil = nothing
 	secure *secure       // TLS to the nodes; nil = plain text
 
@@ -92,13 +90,15 @@ type serviceState struct {
 	ejected    atomic.Int32                  // nodes
 	maxEjected atomic.Int32
 
-	mu       sync.Mutex       // guards what follows; never taken on a loop
-	view     *Service         // the latest
-	members  []member         // of that view
-	nodes    map[string]*Node // by identity
-	ring     *ring            // of the latest roster; nil without CHash
-	secure   *secure          // of the latest view
-	sweeping bool             // a sweep is due
+	mu       sync.Mutex            // guards what follows; never taken on a loop
+	view     *Service              // the latest
+	members  []member              // of that view
+	nodes    map[string]*Node      // by identity
+	specs    []NodeSpec            // of the latest view
+	names    map[string]*nameState // those of them that are names
+	ring     *ring                 // of the latest roster; nil without CHash
+	secure   *secure               // of the latest view
+	sweeping bool                  // a sweep is due
 	adaption adaption
 	heads    heads
 	closed   bool // the service is gone: nothing is done for it any more

@@ -8,7 +8,8 @@ import (
 // NodeStatus is what is known of one node.
 type NodeStatus struct {
 	Service     string
-	Upstream    string // as it was registered
+	Upstream    string // as it was registered, or as its SRV record says
+	Address     string // where that is
 	Weight      int
 	Priority    int
 	Zone        string
@@ -30,7 +31,7 @@ func (r *Registry) Status() []NodeStatus {
 		all = append(all, s.status()...)
 	}
 	slices.SortFunc(all, func(a, b NodeStatus) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Upstream, b.Upstream))
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Upstream, b.Upstream), cmp.Compare(a.Address, b.Address))
 	})
 	return all
 }
@@ -42,13 +43,11 @@ func (s *serviceState) status() []NodeStatus {
 	list := make([]NodeStatus, 0, len(s.members))
 	for _, m := range s.members {
 		n := m.node
-		one := NodeStatus{Service: s.name, Upstream: n.Address, Weight: m.weight, Priority: m.tier, Zone: m.zone, Why: n.why, Connections: n.Conns()}
+		one := NodeStatus{Service: s.name, Upstream: n.Address, Address: n.addr.String(), Weight: m.weight, Priority: m.tier, Zone: m.zone, Why: n.why, Connections: n.Conns()}
 		if n.checker != nil && n.checker.last != nil {
 			one.Why = "probe: " + n.checker.last.Error()
 		}
 		switch word := n.health.Load(); {
-		case !n.Resolved():
-			one.Health = "unresolved"
 		case word&ejected != 0:
 			one.Health = "ejected"
 		case word != 0:
@@ -59,6 +58,11 @@ func (s *serviceState) status() []NodeStatus {
 			one.Health = "healthy"
 		}
 		list = append(list, one)
+	}
+	for i := range s.specs {
+		if spec := &s.specs[i]; s.names[spec.Upstream] != nil && s.names[spec.Upstream].targets == nil {
+			list = append(list, NodeStatus{Service: s.name, Upstream: spec.Upstream, Weight: spec.Weight, Health: "unresolved"})
+		}
 	}
 	return list
 }

@@ -7,20 +7,17 @@ import (
 
 // A sticky session is a cookie with the node's id. It tells nothing of the node's address and is worth nothing to forge: whoever does has chosen a node.
 
-// addCookie prepares what a client is told that has been sent to n.
-func (s *Service) addCookie(n *Node) {
-	if s.StickyCookie == "" {
-		return
-	}
+// cookie returns what a client is told that has been sent to n.
+func (s *Service) cookie(n *Node) []byte {
 	text := s.StickyCookie + "=" + strconv.FormatUint(n.id, 16) + "; Path=/; HttpOnly; SameSite=Lax"
 	if s.stickyTTL > 0 {
 		text += "; Max-Age=" + strconv.FormatInt(int64(s.stickyTTL/time.Second), 10)
 	}
-	s.cookies[n] = []byte(text)
+	return []byte(text)
 }
 
 // Cookie returns the value of a Set-Cookie field that keeps a client with n, or nil. It must not be changed.
-func (s *Service) Cookie(n *Node) []byte { return s.cookies[n] }
+func (s *Service) Cookie(n *Node) []byte { return s.state.roster.Load().cookies[n] }
 
 // ParseSticky returns the id that the value of a sticky cookie names, 0 where it names none.
 func ParseSticky(value []byte) uint64 {

@@ -225,8 +225,14 @@ func CheckName(p *problem.Problems, path, name string) {
 	}
 }
 
-// addressProblem returns what is wrong with a node's host:port, or "".
+// addressProblem returns what is wrong with a node's host:port or name of SRV records, or "".
 func addressProblem(s string) string {
+	if isSRV(s) {
+		if !validHostName(s) {
+			return strconv.Quote(s) + " is not a name of SRV records, such as \"_http._tcp.example.com\""
+		}
+		return ""
+	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return strconv.Quote(s) + " is not host:port: write one such as \"10.0.0.7:8080\" or \"[fd00::7]:8080\""

@@ -57,6 +57,7 @@ type HeldNode struct {
 type NodeHealth struct {
 	Service     string `json:"service"`
 	Upstream    string `json:"upstream"`
+	Address     string `json:"address,omitempty" doc:"where that is, of a name with its address"`
 	Health      string `json:"health" enum:"healthy,unhealthy,ejected,unresolved,unchecked" doc:"unhealthy by its probes; ejected for what it answered; unchecked where nobody looks"`
 	Why         string `json:"why,omitempty" doc:"of the latest change, and of the latest probe where that was bad"`
 	Weight      int    `json:"weight"`
@@ -126,7 +127,7 @@ func status(d Deps, started time.Time) *Status {
 	}
 	if d.Nodes != nil {
 		for _, n := range d.Nodes() {
-			s.Health = append(s.Health, NodeHealth{n.Service, n.Upstream, n.Health, n.Why, n.Weight, n.Priority, n.Zone, n.Connections})
+			s.Health = append(s.Health, NodeHealth{n.Service, n.Upstream, n.Address, n.Health, n.Why, n.Weight, n.Priority, n.Zone, n.Connections})
 		}
 	}
 	if d.Held != nil {
