@@ -254,6 +254,31 @@ func TestABackupStandsByUntilTooFewOfItsBettersAreIn(t *testing.T) {
 	})
 }
 
+// The traffic stays in the gateway's zone while at least half of its nodes there are in.
+func TestNodesOfTheGatewaysZoneAreAskedWhileEnoughAreIn(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 5, active(1, 1))
+		defer c.Close()
+		c.SetZone("a")
+		for i := range 3 {
+			c.specs[i].Metadata = map[string]string{"zone": "a"}
+		}
+		c.specs[3].Metadata = map[string]string{"zone": "b"}
+		c.open()
+		c.want(0, 1, 2)
+		c.ail(0, true)
+		c.pass(3 * time.Second)
+		c.want(1, 2)
+		c.ail(1, true)
+		c.pass(3 * time.Second)
+		c.want(2, 3, 4)
+		c.ail(1, false)
+		c.pass(3 * time.Second)
+		c.want(1, 2)
+	})
+}
+
 func passive(change func(*PassiveHealth)) *HealthConfig {
 	p := &PassiveHealth{}
 	if change != nil {

@@ -36,6 +36,9 @@ func NewRegistry(workers []Poster, stats *observe.Registry) *Registry {
 	return r
 }
 
+// SetZone says where the gateway is: nodes of the same zone are preferred, by services that are named from then on. Called by the registry's owner, before it names any.
+func (r *Registry) SetZone(zone string) { r.zone = zone }
+
 // Update returns the view of a service with that configuration (nil = all defaults; it must have been validated) and those nodes beside the ones
 // that the configuration names. A node that was there before keeps its connections; one that is no longer named is retired.
 func (r *Registry) Update(name string, config *Config, discovered []NodeSpec) *Service {

@@ -21,6 +21,7 @@ type Config struct {
 	Workers        int                     `json:"workers"`         // event loops; 0 = the CPUs that this process may use
 	PinWorkers     bool                    `json:"pin_workers"`     // worker i runs on CPU i alone
 	DataDir        string                  `json:"data_dir"`        // embedded etcd, last good snapshot, admin token
+	Zone           string                  `json:"zone"`            // where the gateway is; nodes of the same metadata.zone are preferred; "" = nowhere
 	Listeners      []proxy.ListenerConfig  `json:"listeners"`       // where downstream connections are taken
 	TrustedProxies []string                `json:"trusted_proxies"` // CIDRs whose X-Forwarded-*, X-Real-IP are believed
 	Admin          AdminConfig             `json:"admin"`

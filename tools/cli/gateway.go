@@ -142,6 +142,7 @@ func (g *gateway) startWorkers(context.Context) error {
 	g.live.level = g.level
 	g.live.begin(g.server, proxy.Settings{TrustedProxies: trusted, Limits: g.config.Limits, Timeouts: g.config.Timeouts})
 	g.registry = upstream.NewRegistry(g.server.Loops(), g.stats)
+	g.registry.SetZone(g.config.Zone)
 	g.onStop(func(context.Context) error {
 		g.registry.Close()
 		g.server.Close()
