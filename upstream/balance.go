@@ -101,9 +101,9 @@ const none = -1
 // fits reports whether n may be asked.
 func (p *picking) fits(n *Node) bool { return p.mayFit(n) && n.room(p.worker) }
 
-// mayFit reports the same of a node that has room.
+// mayFit reports the same of a node that has room. In panic a first try goes to any node, but further ones to those that are in: while nobody is, a retry would only be load.
 func (p *picking) mayFit(n *Node) bool {
-	return (p.roster.panicking || !n.out()) && !slices.Contains(p.want.Tried, n)
+	return (!n.out() || p.roster.panicking && len(p.want.Tried) == 0) && !slices.Contains(p.want.Tried, n)
 }
 
 // turnsTried is how many turns of the round are looked at before the nodes are, and nodesTried how many of those. A roster holds nodes that were in when it was

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// The budget keeps retries from turning an outage into a flood: of the requests of about the last ten seconds, at most a percentage may be sent
-// once more, and some a second in any case, so that a service with little traffic has retries too.
+// The budget keeps retries from turning an outage into a flood: of the requests of about the last three seconds, at most a percentage may be sent
+// once more, and some a second where that is more, so that a service with little traffic has retries too.
 //
 // The share is kept by each worker for itself: requests are many, and a count that all workers write would cost every one of them. The
 // few a second are kept for all workers together, since that count is touched only where a retry is asked for.
-//
-// floor is that second part.
+
+// floor is the few that every second has.
 type floor struct {
 	word atomic.Uint64 // loop second << 32 | retries granted in it, beyond the share
 }
@@ -19,15 +19,15 @@ type floor struct {
 // localBudget is one worker's part.
 type localBudget struct {
 	second   int64   // loop time of the last decay, in seconds
-	requests float64 // of the last seconds, each second counting 0.9 of the one after it: a mean age of ten seconds
+	requests float64 // of the last seconds, each second counting 0.7 of the one after it: a mean age of three seconds
 	retries  float64
 	_        [40]byte // two workers' parts never share a cache line
 }
 
-const decayPerSecond = 0.9
+const decayPerSecond = 0.7
 
-// forgotten is the age in seconds at which a count has lost all weight: 0.9^88 is below 1/10,000.
-const forgotten = 88
+// forgotten is the age in seconds at which a count has lost all weight: 0.7^26 is below 1/10,000.
+const forgotten = 26
 
 // age lets the counts fade up to now, in seconds.
 func (l *localBudget) age(now int64) {
@@ -62,6 +62,9 @@ func (s *Service) AllowRetry(worker int, now int64) bool {
 	if l.retries+1 <= l.requests*float64(s.budgetPercent)/100 {
 		l.retries++
 		return true
+	}
+	if l.requests*(1-decayPerSecond)*float64(s.budgetPercent)/100 >= float64(s.minPerSecond) {
+		return false // the share of a second is more than the few that are always allowed: they are not for such a service
 	}
 	return s.state.floor.take(uint32(second), s.minPerSecond)
 }

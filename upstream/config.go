@@ -123,7 +123,7 @@ type RetryConfig struct {
 	Attempts      *int     `json:"attempts,omitempty"`       // tries in all, 1 to 10; default 2
 	On            []string `json:"on,omitempty"`             // "connect", "reset", "502", "503", "504"; default connect and reset
 	BudgetPercent *int     `json:"budget_percent,omitempty"` // retries per 100 requests; default 20
-	MinPerSecond  *int     `json:"min_per_second,omitempty"` // retries a second that are always allowed; default 3
+	MinPerSecond  *int     `json:"min_per_second,omitempty"` // retries a second that are always allowed, where the percentage is fewer; default 3
 
 	// The first retry is made at once, on another node. Before each further one there is a pause that doubles, of which half is by chance.
 	Backoff    unit.Duration `json:"backoff,omitempty"`     // before the second retry; default 25ms

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"log/slog"
-	"time"
 )
 
 // The health of a node is one word that all workers read. Two parties write it, each its own bit, and the node is in while both are clear:
@@ -31,11 +30,11 @@ func (s *serviceState) settle(n *Node, was uint32, why string) {
 	level, text := slog.LevelWarn, "upstream: node is out"
 	if in {
 		level, text = slog.LevelInfo, "upstream: node is in again"
-		n.since = time.Now()
+		n.since = s.registry.clock.Now()
 		s.preconnect(n)
 	}
 	n.why = why
-	slog.Log(s.registry.context, level, text, "service", s.name, "node", n.Address, "why", why)
+	s.registry.log().Log(s.registry.context, level, text, "service", s.name, "node", n.Address, "why", why)
 	s.view.Stats.Flip(in)
 	s.muster()
 }
@@ -62,7 +61,8 @@ func (s *serviceState) policy() (active *ActiveHealth, passive *PassiveHealth) {
 // watchHealth brings the checks in line with the policy and the members. The caller holds s.mu.
 func (s *serviceState) watchHealth() {
 	active, passive := s.policy()
-	for _, n := range s.nodes {
+	for _, m := range s.members {
+		n := m.node
 		switch {
 		case active == nil && n.checker != nil:
 			n.checker.stop()
@@ -81,8 +81,8 @@ func (s *serviceState) watchHealth() {
 		}
 		return
 	}
-	for _, n := range s.nodes {
-		s.uneject(n, "nodes are not ejected any more")
+	for _, m := range s.members {
+		s.uneject(m.node, "nodes are not ejected any more")
 	}
 }
 

@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -70,7 +69,7 @@ type checker struct {
 func (s *serviceState) startChecker(n *Node) *checker {
 	c := &checker{node: n}
 	c.context, c.stop = context.WithCancel(s.registry.context)
-	go s.check(c)
+	s.again(c, 0)
 	return c
 }
 
@@ -105,18 +104,20 @@ func (s *serviceState) check(c *checker) {
 	if c.bad > 0 || c.node.health.Load()&unhealthy != 0 {
 		next = min(next, policy.EdgeInterval)
 	}
-	s.again(c, jitter(next.Std()))
+	s.again(c, s.jitter(next.Std()))
 }
 
 var errProbeTimeout = errors.New("no answer in time")
 
 // again probes once more after d, unless the checker is stopped by then.
 func (s *serviceState) again(c *checker, d time.Duration) {
-	time.AfterFunc(d, func() { s.check(c) })
+	s.registry.clock.After(d, func() { s.check(c) })
 }
 
 // jitter returns d or up to a tenth less, so that probes which begin together do not stay together.
-func jitter(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
+func (s *serviceState) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(s.registry.seed()%uint64(d/10+1))
+}
 
 // judge takes in the outcome of a probe. The caller holds s.mu.
 func (s *serviceState) judge(c *checker, policy *ActiveHealth, err error) {

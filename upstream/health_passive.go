@@ -65,12 +65,12 @@ func (t *Try) failed(f Failure) {
 	if int(n.failures.Add(1)) < p.ConsecutiveFailures || n.health.Load()&ejected != 0 || !s.mayEject() {
 		return
 	}
-	was := n.health.Or(ejected) // from here on no worker asks it
-	go func() {                 // the rest waits for a lock
+	was := n.health.Or(ejected)        // from here on no worker asks it
+	s.registry.clock.After(0, func() { // the rest waits for a lock
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.followEjection(n, was, f)
-	}()
+	})
 }
 
 // mayEject takes one of the ejections that the service may have at once, and reports whether there was one.
@@ -99,7 +99,7 @@ func (s *serviceState) followEjection(n *Node, was uint32, f Failure) {
 		return
 	}
 	n.ejectedFor = f
-	if time.Since(n.returned) > p.MaxEjection.Std() { // it has been good for long, or is out for the first time
+	if s.registry.clock.Now().Sub(n.returned) > p.MaxEjection.Std() { // it has been good for long, or is out for the first time
 		n.ejections = 0
 	}
 	n.ejections++
@@ -122,7 +122,7 @@ func (s *serviceState) uneject(n *Node, why string) {
 	}
 	s.ejected.Add(-1)
 	n.failures.Store(0)
-	n.returned = time.Now()
+	n.returned = s.registry.clock.Now()
 	s.settle(n, was, why)
 }
 

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -83,7 +82,7 @@ func (s *serviceState) join(spec *NodeSpec, identity string, t instance, late bo
 	if !known {
 		node = s.newNode(identity, t)
 		if late {
-			node.since = time.Now()
+			node.since = s.registry.clock.Now()
 		}
 		s.nodes[identity] = node
 	}

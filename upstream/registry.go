@@ -20,6 +20,8 @@ type Registry struct {
 	services map[string]*serviceState
 	zone     string        // where the gateway is; "" = not known
 	seed     func() uint64 // of random numbers
+	clock    Clock
+	quiet    bool // nothing is logged
 	find     lookup
 
 	// Health.
@@ -31,7 +33,7 @@ type Registry struct {
 
 // NewRegistry returns an empty registry for those workers, in the order of their numbers. What services do is counted in stats.
 func NewRegistry(workers []Poster, stats *observe.Registry) *Registry {
-	r := &Registry{workers: workers, stats: stats, services: map[string]*serviceState{}, seed: rand.Uint64, find: resolve, prober: newProber()}
+	r := &Registry{workers: workers, stats: stats, services: map[string]*serviceState{}, seed: rand.Uint64, find: resolve, prober: newProber(), clock: realClock()}
 	r.context, r.cancel = context.WithCancel(context.Background())
 	return r
 }

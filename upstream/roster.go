@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"slices"
-	"time"
 )
 
 // member is a node as one view of a service names it.
@@ -138,7 +137,7 @@ func (s *serviceState) warmUp(r *roster) {
 	if slow == 0 {
 		return
 	}
-	now := time.Now()
+	now := s.registry.clock.Now()
 	warming := false
 	weights := slices.Clone(r.weights)
 	for i, n := range r.nodes {

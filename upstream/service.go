@@ -116,7 +116,7 @@ type localState struct {
 
 // later runs f after d with s.mu held, unless the service is gone by then.
 func (s *serviceState) later(d time.Duration, f func()) {
-	time.AfterFunc(d, func() {
+	s.registry.clock.After(d, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.closed {
