@@ -14,7 +14,6 @@ type gateway struct {
 	turn    int // of the workers
 	workers int
 	perTry  time.Duration
-	key     uint64
 	result  *Result
 }
 

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// sample is one request as its client saw it.
+type sample struct {
+	due    time.Time // when it was to be sent, whatever became of those before
+	took   time.Duration
+	ok     bool
+	origin string // that answered
+}
+
+// clients send requests at a steady rate and do not wait for answers before the next: an open loop, in which a stall is seen by all who come in it.
+type clients struct {
+	url  string
+	rate int
+	http http.Client
+
+	mu      sync.Mutex // guards samples
+	samples []sample
+}
+
+func newClients(address string, rate int) *clients {
+	return &clients{url: "http://" + address + "/status", rate: rate, http: http.Client{
+		Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1000},
+	}}
+}
+
+// run sends for a time, and returns when the last answer has come.
+func (c *clients) run(ctx context.Context, length time.Duration) {
+	var open sync.WaitGroup
+	start := time.Now()
+	between := time.Second / time.Duration(c.rate)
+	for i := 0; ; i++ {
+		due := start.Add(time.Duration(i) * between)
+		if due.Sub(start) >= length {
+			break
+		}
+		select {
+		case <-time.After(time.Until(due)):
+		case <-ctx.Done():
+			open.Wait()
+			return
+		}
+		open.Go(func() { c.ask(due) })
+	}
+	open.Wait()
+	c.http.CloseIdleConnections()
+}
+
+func (c *clients) ask(due time.Time) {
+	s := sample{due: due}
+	resp, err := c.http.Get(c.url)
+	if err == nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		s.ok = err == nil && resp.StatusCode == http.StatusOK
+		s.origin = resp.Header.Get("X-Origin")
+	}
+	s.took = time.Since(due)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.samples = append(c.samples, s)
+}
+
+// take returns what was seen.
+func (c *clients) take() []sample {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.samples
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// originProcess is one origin, whose address stays while its process comes and goes.
+type originProcess struct {
+	binary, name, address string
+	cmd                   *exec.Cmd // nil while it is dead
+}
+
+// origins are the nodes of the service.
+type origins struct{ all []*originProcess }
+
+func startOrigins(o *options, n int) (*origins, error) {
+	s := &origins{}
+	for i := range n {
+		address, err := freeAddress()
+		if err != nil {
+			s.stop()
+			return nil, err
+		}
+		p := &originProcess{binary: o.origins, name: fmt.Sprint(i), address: address}
+		s.all = append(s.all, p)
+		if err := p.start(); err != nil {
+			s.stop()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
+
+func (s *origins) addresses() (list []string) {
+	for _, p := range s.all {
+		list = append(list, p.address)
+	}
+	return list
+}
+
+// start runs the process and returns once it listens.
+func (p *originProcess) start() error {
+	if p.cmd != nil {
+		return nil
+	}
+	cmd := exec.Command(p.binary, "-listen", p.address, "-name", p.name)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd = cmd
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != p.address {
+		p.kill()
+		return fmt.Errorf("origin %s says %q: %v", p.name, line, err)
+	}
+	return nil
+}
+
+// kill ends the process at once.
+func (p *originProcess) kill() {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		p.cmd = nil
+	}
+}
+
+func (p *originProcess) signal(s syscall.Signal) {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s)
+	}
+}
+
+// slow stops the process for nine tenths of the time, until the returned function is called.
+func (p *originProcess) slow() (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			p.signal(syscall.SIGSTOP)
+			select {
+			case <-quit:
+			case <-time.After(90 * time.Millisecond):
+			}
+			p.signal(syscall.SIGCONT)
+			select {
+			case <-quit:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
+}
+
+func (s *origins) stop() {
+	for _, p := range s.all {
+		p.kill()
+	}
+}
