@@ -14,7 +14,8 @@ type harness struct {
 	opt       *options
 	log       io.Writer // progress
 	dir       string
-	binary    string // of Sluice, once it is there
+	binary    string       // of Sluice, once it is there
+	cert      *certificate // what rivals show over TLS, once it is there
 	origin    *rival
 	configs   map[string]string // of all rivals that have run, by the name of the file in the report
 	setup     *setup            // of the rivals that run; nil while none do

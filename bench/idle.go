@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,8 +33,17 @@ func (r idleResult) perConnection() (rss, anon float64) {
 // runIdle measures user memory only: the kernel's share, some KiB for each socket, is the same for everybody. What nginx and
 // HAProxy set aside at their start for the connections they are configured for is not in the growth.
 func runIdle(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
-	rec := newRecord("idle")
-	if err := h.use(ctx, setup{}); err != nil {
+	return runIdleIn(ctx, h, "idle", setup{}, stdout)
+}
+
+// runIdleTLS is runIdle over TLS.
+func runIdleTLS(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
+	return runIdleIn(ctx, h, "tls-idle", setup{tls: true}, stdout)
+}
+
+func runIdleIn(ctx context.Context, h *harness, name string, s setup, stdout io.Writer) (*record, error) {
+	rec := newRecord(name)
+	if err := h.use(ctx, s); err != nil {
 		return rec, err
 	}
 	rec.addRivals(h.rivals)
@@ -110,7 +120,7 @@ func openIdle(ctx context.Context, r *rival, n int) ([]net.Conn, error) {
 	for k := range idleOpeners {
 		wg.Go(func() {
 			for i := k; i < n && errs[k] == nil; i += idleOpeners {
-				conns[i], errs[k] = openOne(ctx, r.host())
+				conns[i], errs[k] = openOne(ctx, r)
 			}
 		})
 	}
@@ -124,13 +134,16 @@ func openIdle(ctx context.Context, r *rival, n int) ([]net.Conn, error) {
 	return open, errors.Join(errs...)
 }
 
-func openOne(ctx context.Context, host string) (net.Conn, error) {
+func openOne(ctx context.Context, r *rival) (net.Conn, error) {
 	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1}
-	c, err := d.DialContext(ctx, "tcp", host)
+	c, err := d.DialContext(ctx, "tcp", r.host())
 	if err != nil {
 		return nil, err
 	}
-	return c, askOnce(c, host)
+	if r.setup.tls {
+		c = tls.Client(c, benchTLS())
+	}
+	return c, askOnce(c, r.host())
 }
 
 // askOnce sends one request and reads its answer to the end, so that the connection is idle afterwards.

@@ -16,6 +16,7 @@ type job struct {
 	pipeline    int   // requests that are sent at once; 0 = 1
 	fresh       bool  // a new connection for every request
 	changes     int   // routes that are changed each second meanwhile, where the rival can be told without a reload
+	handshake   handshake
 }
 
 // smallJob is a small GET over kept connections.

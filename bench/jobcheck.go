@@ -16,7 +16,7 @@ var checkedFields = []struct {
 }{
 	{"Host", func(v string, r *rival) bool { return v == r.host() }, "the client's Host"},
 	{"X-Forwarded-For", is("127.0.0.1"), "127.0.0.1 alone, since the peer is not trusted"},
-	{"X-Forwarded-Proto", is("http"), "http"},
+	{"X-Forwarded-Proto", func(v string, r *rival) bool { return v == r.scheme() }, "how the client came"},
 	{"X-Forwarded-Host", func(v string, r *rival) bool { return v == r.host() }, "the client's Host"},
 	{"X-Real-IP", is("127.0.0.1"), "127.0.0.1"},
 	{"X-Request-Id", func(v string, _ *rival) bool { return len(v) >= 16 }, "an id of 16 characters or more"},
@@ -34,7 +34,7 @@ func checkJob(ctx context.Context, r *rival) error {
 	if !r.check {
 		return nil
 	}
-	lies := http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Proto": {"https"}}
+	lies := http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Proto": {"ftp"}}
 	ids := map[string]bool{}
 	for range 2 {
 		body, head, err := get(ctx, r.url(checkPath), lies)

@@ -91,6 +91,18 @@ var loadScenarios = []scenario{
 		j.threads = 2
 		return []variant{{setup: setup{workers: 2, rewrite: true}, job: j}}
 	}),
+	loadScenario("tls", "a small GET over kept TLS connections, and bodies over sixteen of them", func(o *options) []variant {
+		list := []variant{{name: "small", setup: setup{tls: true}, job: smallJob(o.connections)}}
+		for _, n := range []int64{16 << 10, 1 << 20} {
+			list = append(list, variant{name: sizeName(n), setup: setup{tls: true}, job: job{path: bodyPath(n), size: n, connections: 16}})
+		}
+		return list
+	}),
+	loadScenario("handshakes", "a new TLS connection for every small GET, with a P-256 certificate", func(*options) []variant {
+		full, resumed := smallJob(16), smallJob(16)
+		full.handshake, resumed.handshake = handshakeFull, handshakeResumed
+		return []variant{{name: "full", setup: setup{tls: true}, job: full}, {name: "resumed", setup: setup{tls: true}, job: resumed}}
+	}),
 	loadScenario("tail", "a small GET at a fixed rate, half of what nginx does at most, whether answers come or not", func(o *options) []variant {
 		return []variant{{job: smallJob(o.connections), rate: halfOfNginx}}
 	}),

@@ -98,6 +98,7 @@ type scenario struct {
 // scenarios in the order in which "all" runs them.
 var scenarios = append(loadScenarios,
 	scenario{name: "idle", about: aboutIdle, run: runIdle},
+	scenario{name: "tls-idle", about: func(o *options) string { return aboutIdle(o) + ", over TLS" }, run: runIdleTLS},
 	scenario{name: "start", about: aboutStart, run: runStart},
 	scenario{name: "syscalls", about: aboutSyscalls, run: runSyscalls},
 )

@@ -115,7 +115,7 @@ func parseStubStatus(text string) (int64, error) {
 
 // probe makes one connection per request, so that no idle one of the harness is counted as a rival's memory.
 var probe = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
+	Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: benchTLS()},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 

@@ -26,7 +26,14 @@ type rival struct {
 
 // url is where the gateway is asked for a path of the origin.
 func (r *rival) url(path string) string {
-	return fmt.Sprintf("http://127.0.0.1:%d%s", r.port, r.setup.asked(path))
+	return fmt.Sprintf("%s://127.0.0.1:%d%s", r.scheme(), r.port, r.setup.asked(path))
+}
+
+func (r *rival) scheme() string {
+	if r.setup.tls {
+		return "https"
+	}
+	return "http"
 }
 
 // redact takes secrets out of a configuration that is to be shown.

@@ -25,11 +25,11 @@ defaults
   timeout http-keep-alive 120s
 
 frontend in
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096{ssl}
   unique-id-format %{+X}o%ci%cp%fi%fp%Ts%rt%pid
   unique-id-header X-Request-Id
   http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto {scheme}
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Real-IP %[src]
   http-response set-header X-Request-Id %[unique-id]
@@ -62,9 +62,17 @@ func startHAProxy(ctx context.Context, h *harness, dir string, s setup) (*rival,
 		}
 		routes = "  use_backend origin if { path_beg -f " + file + " }\n" // read into a prefix tree
 	}
+	ssl, scheme := "", "http"
+	if s.tls {
+		c, err := h.certificateFiles()
+		if err != nil {
+			return nil, err
+		}
+		ssl, scheme = " ssl crt "+c.bothFile, "https"
+	}
 	conf := filepath.Join(dir, "haproxy.cfg")
 	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{connections}", maxConnections, "{workers}", s.workerCount(),
-		"{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{rewrite}", when(s.rewrite, haproxyRewrite), "{routes}", routes)
+		"{ssl}", ssl, "{scheme}", scheme, "{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{rewrite}", when(s.rewrite, haproxyRewrite), "{routes}", routes)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("haproxy: %w", err)
 	}

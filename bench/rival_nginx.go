@@ -34,7 +34,7 @@ http {
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:{port} backlog=4096{reuseport};
+    listen 127.0.0.1:{port} backlog=4096{reuseport}{ssl};
     client_max_body_size 0;
     proxy_request_buffering off;
     proxy_http_version 1.1;
@@ -50,6 +50,14 @@ http {
   }
 }
 `
+
+// nginxTLS follows the address of the listener. Both versions, as everybody serves them, and sessions resumed by ticket.
+const nginxTLS = ` ssl;
+    ssl_certificate {cert};
+    ssl_certificate_key {key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_tickets on;
+    ssl_session_timeout 1h`
 
 // The optional lines of nginxProxy. The log is buffered, as an operator who counts microseconds has it.
 const (
@@ -72,12 +80,20 @@ func startNginx(ctx context.Context, h *harness, dir string, s setup) (*rival, e
 		}
 		routes = "    include routes.conf;\n"
 	}
+	ssl := ""
+	if s.tls {
+		c, err := h.certificateFiles()
+		if err != nil {
+			return nil, err
+		}
+		ssl = fill(nginxTLS, "{cert}", c.certFile, "{key}", c.keyFile)
+	}
 	log := nginxNoLog
 	if s.accessLog {
 		log = nginxLog
 	}
 	r, err := h.runNginx("nginx", dir, nginxProxy, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()), "{workers}", s.workerCount(),
-		"{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{rewrite}", when(s.rewrite, nginxRewrite))
+		"{ssl}", ssl, "{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{rewrite}", when(s.rewrite, nginxRewrite))
 	if err != nil {
 		return nil, err
 	}

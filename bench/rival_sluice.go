@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ workers: {workers}
 data_dir: {dir}/data
 listeners:
   - address: "127.0.0.1:{port}"
+    tls: {tls}
 admin:
   address: "127.0.0.1:{admin}"
   token: "{token}"
@@ -53,7 +55,7 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 	token := rand.Text()
 	conf := filepath.Join(dir, "sluice.yaml")
 	text := fill(sluiceConf, "{dir}", dir, "{port}", port, "{admin}", admin, "{token}", token,
-		"{workers}", s.workerCount(), "{log}", when(s.accessLog, filepath.Join(dir, "access.log")))
+		"{workers}", s.workerCount(), "{tls}", s.tls, "{log}", when(s.accessLog, filepath.Join(dir, "access.log")))
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("sluice: %w", err)
 	}
@@ -67,6 +69,19 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 	}
 	if err := p.await(ctx, readyTimeout, func() error { return expectOK(ctx, api.base+"/readyz") }); err != nil {
 		return nil, err
+	}
+	if s.tls {
+		c, err := h.certificateFiles()
+		if err != nil {
+			return nil, err
+		}
+		body, err := json.Marshal(map[string]any{"cert": c.cert, "key": c.key, "snis": []string{"*"}})
+		if err != nil {
+			return nil, fmt.Errorf("sluice: %w", err)
+		}
+		if err := api.put(ctx, "/v1/certificates/bench", string(body)); err != nil {
+			return nil, err
+		}
 	}
 	service := fill(sluiceService, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()))
 	if err := api.put(ctx, "/v1/services/bench", service); err != nil {

@@ -10,6 +10,7 @@ import (
 type setup struct {
 	workers   int  // event loops, or worker processes; 0 = 1
 	accessLog bool // JSON lines into a file
+	tls       bool // clients come over TLS
 	rewrite   bool // the target loses its first segment by a regular expression
 	routes    int  // routes for other paths, beside the one that is asked
 }
@@ -32,6 +33,9 @@ func routePath(i int) string { return fmt.Sprintf("/tenant-%d/service-%d/v1", i%
 
 func (s setup) String() string {
 	text := fmt.Sprintf("%d worker(s)", s.workerCount())
+	if s.tls {
+		text += ", TLS"
+	}
 	if s.accessLog {
 		text += ", access log"
 	}

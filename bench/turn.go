@@ -84,6 +84,9 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 
 // generate makes the load.
 func (h *harness) generate(ctx context.Context, r *rival, j job, perSecond float64, d time.Duration) (*load, error) {
+	if j.handshake != handshakeNone {
+		return runHandshakes(ctx, r.host(), r.setup.asked(j.path), j, d)
+	}
 	if perSecond > 0 {
 		return runOpenLoop(ctx, r.host(), r.setup.asked(j.path), j, perSecond, d)
 	}

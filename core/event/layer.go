@@ -16,8 +16,9 @@ type Layer interface {
 	// Read fills p as far as it can. The error tells why there is no more: ErrWouldBlock, io.EOF for an end in order, or what has broken. It may come
 	// together with bytes; without one there may be more to read at once.
 	Read(p []byte) (n int, err error)
-	// Write takes all of p. An error is the end of the connection.
-	Write(p []byte) error
+	// Write takes all of p and then of q, either of which may be empty: a head and a body, that are best sent in one piece. An error is the end of the
+	// connection.
+	Write(p, q []byte) error
 	// CloseWrite tells the peer that our side has ended. Called once.
 	CloseWrite()
 	// Stop gives the layer up. Nothing is called afterwards.

@@ -41,9 +41,14 @@ func (f *fakeLayer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (f *fakeLayer) Write(p []byte) error { f.wire.Write(p); return nil }
-func (f *fakeLayer) CloseWrite()          { f.ended++; f.wire.Write([]byte("bye")) }
-func (f *fakeLayer) Stop()                { f.stopped++ }
+func (f *fakeLayer) Write(p, q []byte) error {
+	f.wire.Write(p)
+	f.wire.Write(q)
+	return nil
+}
+
+func (f *fakeLayer) CloseWrite() { f.ended++; f.wire.Write([]byte("bye")) }
+func (f *fakeLayer) Stop()       { f.stopped++ }
 
 // layered returns connections of the loop with a layer each, and their peers.
 func (r *running) layered(n int, make func(c *Conn) (*fakeLayer, Handler)) (peers []*net.TCPConn) {

@@ -43,19 +43,23 @@ func (c *Conn) Write(p []byte) {
 		c.markDirty()
 		return
 	}
-	if len(c.out) > 0 && c.layer == nil && c.queue == nil && !c.full {
+	switch {
+	case c.layer != nil:
+		out := c.out
+		c.out = nil
+		c.encrypt(out, p)
+		c.loop.buffers.put(out)
+	case len(c.out) > 0 && c.queue == nil && !c.full:
 		c.sendBoth(p)
-		return
+	default:
+		c.push()
+		c.transmit(p)
 	}
-	c.push()
-	c.hand(p)
 }
 
-// hand gives p to the layer, or to the kernel.
-func (c *Conn) hand(p []byte) {
-	if c.layer == nil {
-		c.transmit(p)
-	} else if err := c.layer.Write(p); err != nil && c.broken == nil {
+// encrypt gives what is to be sent to the layer.
+func (c *Conn) encrypt(p, q []byte) {
+	if err := c.layer.Write(p, q); err != nil && c.broken == nil {
 		c.breakWith(err)
 	}
 }
@@ -166,7 +170,11 @@ func (c *Conn) push() {
 		return
 	}
 	if len(c.out) > 0 && c.broken == nil {
-		c.hand(c.out)
+		if c.layer != nil {
+			c.encrypt(c.out, nil)
+		} else {
+			c.transmit(c.out)
+		}
 	}
 	if c.out != nil {
 		c.loop.buffers.put(c.out)

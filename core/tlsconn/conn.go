@@ -21,15 +21,19 @@ import (
 // maxWrite is the most that is given to one call of tls.Conn.Write: one record (RFC 8446 §5.1).
 const maxWrite = 16 << 10
 
+// gatherSize is how much is gathered: three full records, which is what a read of the loop brings less a quarter.
+const gatherSize = 64 << 10
+
 var errAborted = errors.New("tlsconn: the handshake was given up")
 
 // Conn is TLS on one connection. It belongs to the connection's loop.
 type Conn struct {
-	Owner any // for the callbacks of crypto/tls, which find the Conn by Of; not touched here
-	conn  *event.Conn
-	tls   *tls.Conn
-	cut   bool   // the socket has ended
-	lead  []byte // what was read from the socket before there was a layer; nil when it is used up
+	Owner  any // for the callbacks of crypto/tls, which find the Conn by Of; not touched here
+	conn   *event.Conn
+	tls    *tls.Conn
+	cut    bool   // the socket has ended
+	gather []byte // borrowed: records that go out together; nil = each goes out at once
+	lead   []byte // what was read from the socket before there was a layer; nil when it is used up
 
 	// The handshake; all nil when it is done.
 	next  func() (struct{}, bool) // goes on with it
@@ -111,16 +115,25 @@ func (t *Conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Write encrypts p, a record at a time.
-func (t *Conn) Write(p []byte) error {
-	for len(p) > 0 {
-		n, err := t.tls.Write(p[:min(len(p), maxWrite)])
-		if err != nil {
-			return err
+// Write encrypts p and q, a record at a time. Where there is more than one, they are gathered and go to the kernel together.
+func (t *Conn) Write(p, q []byte) (err error) {
+	if len(p) > maxWrite || len(q) > 0 {
+		t.gather = t.conn.Loop().Borrow(gatherSize)[:0]
+	}
+	for err == nil && len(p)+len(q) > 0 {
+		if len(p) == 0 {
+			p, q = q, nil
 		}
+		var n int
+		n, err = t.tls.Write(p[:min(len(p), maxWrite)])
 		p = p[n:]
 	}
-	return nil
+	if t.gather != nil {
+		t.conn.Wire().Write(t.gather)
+		t.conn.Loop().Return(t.gather)
+		t.gather = nil
+	}
+	return err
 }
 
 // CloseWrite sends close_notify.

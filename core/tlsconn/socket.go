@@ -38,7 +38,15 @@ func (s *socket) Read(p []byte) (int, error) {
 // Write takes everything: a write error is remembered for good, a temporary one too. What the kernel does not take waits in the connection's queue, and
 // every call of the tls.Conn writes here, those for reading included (answers to KeyUpdate, alerts).
 func (s *socket) Write(p []byte) (int, error) {
-	s.conn.Wire().Write(p)
+	switch {
+	case s.gather == nil:
+		s.conn.Wire().Write(p)
+	case len(s.gather)+len(p) <= cap(s.gather):
+		s.gather = append(s.gather, p...)
+	default:
+		s.conn.Wire().Write(s.gather)
+		s.gather = append(s.gather[:0], p...)
+	}
 	return len(p), nil
 }
 

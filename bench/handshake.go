@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// handshake is how the connections of a job begin.
+type handshake uint8
+
+const (
+	handshakeNone    handshake = iota // they are there: wrk makes the load
+	handshakeFull                     // one for every request, with certificate and signature
+	handshakeResumed                  // one for every request, with a session of before
+)
+
+// benchTLS is what the clients of the harness offer: curve X25519 alone, or the newer library would agree with whoever knows it upon a post-quantum key exchange that
+// the other does not have.
+func benchTLS() *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, ServerName: "bench.test", CurvePreferences: []tls.CurveID{tls.X25519}, NextProtos: []string{"http/1.1"}}
+}
+
+// runHandshakes opens connections one after the other on so many lanes, each for one request. A load with another share of resumed sessions than it asks for is wrong.
+func runHandshakes(ctx context.Context, host, target string, j job, d time.Duration) (*load, error) {
+	ends := time.Now().Add(d)
+	lanes := make([]handshakeLane, j.connections)
+	var running sync.WaitGroup
+	began := time.Now()
+	for i := range lanes {
+		l := &lanes[i]
+		running.Go(func() {
+			config := benchTLS()
+			if j.handshake == handshakeResumed {
+				config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+				if _, err := l.once(ctx, host, target, j.size, config); err != nil { // for the first ticket
+					l.err = err
+					return
+				}
+			}
+			for time.Now().Before(ends) && l.err == nil && ctx.Err() == nil {
+				start := time.Now()
+				resumed, err := l.once(ctx, host, target, j.size, config)
+				if err == nil && resumed != (j.handshake == handshakeResumed) {
+					err = fmt.Errorf("resumed: %v", resumed)
+				}
+				l.err = err
+				l.latencies = append(l.latencies, time.Since(start))
+			}
+		})
+	}
+	running.Wait()
+	var all []time.Duration
+	result := &load{}
+	for i := range lanes {
+		all = append(all, lanes[i].latencies...)
+		if err := lanes[i].err; err != nil {
+			result.Errors = append(result.Errors, fmt.Sprintf("lane %d: %v", i, err))
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.Join(errors.New("handshakes: none was done"), lanes[0].err)
+	}
+	slices.Sort(all)
+	result.Requests, result.Rate = int64(len(all)), float64(len(all))/time.Since(began).Seconds()
+	result.P50, result.P99, result.P999 = percentile(all, 50), percentile(all, 99), percentile(all, 99.9)
+	return result, nil
+}
+
+type handshakeLane struct {
+	latencies []time.Duration
+	err       error
+}
+
+// once makes one connection with one request, and reports whether its session was resumed.
+func (l *handshakeLane) once(ctx context.Context, host, target string, size int64, config *tls.Config) (resumed bool, err error) {
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: laneTimeout}, Config: config}
+	c, err := d.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(laneTimeout)); err != nil {
+		return false, err
+	}
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, host); err != nil {
+		return false, err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return false, err
+	}
+	n, err := io.Copy(io.Discard, res.Body)
+	if err == nil && (res.StatusCode != http.StatusOK || n != size) {
+		err = fmt.Errorf("%s, %d bytes", res.Status, n)
+	}
+	state := c.(*tls.Conn).ConnectionState() // DialContext of tls.Dialer returns no other
+	return state.DidResume, err
+}
