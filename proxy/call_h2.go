@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-
 	"sluice/codec"
 	"sluice/codec/h2"
 	"sluice/internal/fault"
@@ -228,8 +226,7 @@ func (k *callH2) refuseMessage(op string, err error) bool {
 	if err == nil {
 		return false
 	}
-	var broken *h2.Error
-	if errors.As(err, &broken) {
+	if h2.Broken(err) {
 		k.client.broken(err)
 		return true
 	}

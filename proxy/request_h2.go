@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-
 	"sluice/codec"
 	"sluice/codec/h2"
 	"sluice/core/event"
@@ -117,9 +115,8 @@ func (r *requestH2) readTrailer() {
 	s := r.session
 	lines, err := s.codec.ReadTrailer(r.lines, &r.trailer, &s.set.limits.heads)
 	r.lines = lines
-	var broken *h2.Error
 	switch {
-	case errors.As(err, &broken):
+	case h2.Broken(err):
 		s.fail(err)
 	case r.over:
 	case err != nil:

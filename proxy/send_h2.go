@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"encoding/base64"
+
 	"sluice/codec"
 	"sluice/codec/h2"
 	"sluice/core/event"
@@ -29,6 +31,15 @@ func (r *requestH2) sendHead(resp *codec.Response) {
 		r.left = f.Length // no HTTP/1.1 answer with a length has trailers
 	}
 	s.conn.Commit(s.codec.AppendResponseHead(s.conn.Buffer(), &r.stream, resp, !f.HasBody()))
+}
+
+// addWebSocketKey adds what a client of HTTP/1.1 sends, and one of HTTP/2 does not need to (RFC 6455 §4.1, RFC 8441 §5): 16 bytes that nobody can predict.
+func (r *requestH2) addWebSocketKey() {
+	var nonce [16]byte
+	var text [24]byte
+	_, _ = r.session.worker.random.Read(nonce[:]) // never fails
+	base64.StdEncoding.Encode(text[:], nonce[:])
+	r.x.req.Header.Set("Sec-WebSocket-Key", text[:])
 }
 
 // sendConnected tells that a tunnel is there (RFC 8441 §5).

@@ -188,14 +188,16 @@ func (s *sessionH2) open(ev *h2.Event) {
 	r.head = w.loop.Borrow(max(1, len(lines)))
 	copy(r.head, lines)
 	r.x.req.Rebase(r.head[:len(lines)])
-	var broken *h2.Error
 	switch {
-	case errors.As(err, &broken):
+	case h2.Broken(err):
 		s.fail(err)
 	case err != nil:
 		r.reject(err)
 	default:
 		s.codec.Expect(&r.stream, r.x.req.Framing)
+		if r.x.req.UpgradeAsks {
+			r.addWebSocketKey()
+		}
 		if !ev.End {
 			w.loop.SetTimer(&r.timer, s.set.timeouts.requestBody)
 		}

@@ -160,6 +160,12 @@ func malformed(text, rfc string) *codec.Reject {
 	return &codec.Reject{Text: text, RFC: rfc, Class: codec.RejectMalformed}
 }
 
+// Broken reports whether err, which a function of this package has returned, is the end of the connection and not of one message.
+func Broken(err error) bool {
+	_, ok := err.(*Error)
+	return ok
+}
+
 // CodeOf returns the code for a stream or connection that err has ended.
 func CodeOf(err error) Code {
 	var e *Error
