@@ -89,6 +89,34 @@ func TestAGatewayThatIsShortOfMemoryShedsAndRecovers(t *testing.T) {
 	b.wantGet("ok")
 }
 
+// A connection of HTTP/2 that rests is told to go, and its client asks on another one.
+func TestAConnectionOfHTTP2ThatRestsIsShed(t *testing.T) {
+	var percent atomic.Uint64
+	g := newGateway(t, []string{origin(t, echo)}, withMemory(&percent))
+	client := h2cClient(t)
+	get := func() (int, error) {
+		resp, err := client.Get("http://" + g.addr + "/")
+		if err != nil {
+			return 0, err
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode, nil
+	}
+	if status, err := get(); status != 200 {
+		t.Fatal(status, err)
+	}
+	percent.Store(96)
+	testnet.Await(t, "the connection to end", func() bool { return g.openConns() == 0 })
+	percent.Store(50)
+	g.awaitPressure(t, relaxed)
+	if status, err := get(); status != 200 {
+		t.Error(status, err)
+	}
+	if n := g.metric(t, "sluice_connections_shed_total{reason=memory}"); n != 1 {
+		t.Errorf("%v are counted as shed", n)
+	}
+}
+
 // One request more or less must not turn the shedding on and off.
 func TestPressureHasAMargin(t *testing.T) {
 	p := relaxed

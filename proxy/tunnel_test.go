@@ -54,7 +54,7 @@ func TestAnUpgradeBecomesATunnel(t *testing.T) {
 		c.write(switched + "hello")
 		_, _ = io.Copy(c.TCPConn, c.r)
 	})
-	g := newGateway(t, []string{n.addr})
+	g := newGateway(t, []string{n.addr}, withLog())
 	c, r := openTunnel(t, g.addr)
 	if head := <-asked; !strings.Contains(head, "\r\nConnection: Upgrade\r\n") || !strings.Contains(head, "\r\nUpgrade: websocket\r\n") {
 		t.Errorf("the node was asked %q", head)
@@ -72,6 +72,12 @@ func TestAnUpgradeBecomesATunnel(t *testing.T) {
 	}
 	if rest, err := io.ReadAll(r); err != nil || len(rest) != 0 {
 		t.Errorf("after the end: %q, %v", rest, err)
+	}
+	if l := g.logged(t, 1)[0]; l.Status != 101 || l.Flag != "" || l.BytesIn != len(" echo") || l.BytesOut != len("hello echo") || l.Node == "" {
+		t.Errorf("logged %+v", l)
+	}
+	if opened, open := g.metric(t, "sluice_tunnels_total"), g.metric(t, "sluice_tunnels"); opened != 1 || open != 0 {
+		t.Errorf("%v tunnels were opened, %v are open", opened, open)
 	}
 }
 

@@ -100,17 +100,28 @@ func findCgroup(root, self string) cgroup {
 			v1 = part[2]
 		}
 	}
-	for _, g := range []cgroup{
-		{filepath.Join(root, v2), "memory.current", "memory.max", "file"},
-		{root, "memory.current", "memory.max", "file"},
-		{filepath.Join(root, "memory", v1), "memory.usage_in_bytes", "memory.limit_in_bytes", "total_cache"},
-		{filepath.Join(root, "memory"), "memory.usage_in_bytes", "memory.limit_in_bytes", "total_cache"},
-	} {
-		if _, _, ok := g.read(); ok {
-			return g
-		}
+	g := cgroup{current: "memory.current", limit: "memory.max", cache: "file"}
+	if g.search(root, v2) {
+		return g
+	}
+	g = cgroup{current: "memory.usage_in_bytes", limit: "memory.limit_in_bytes", cache: "total_cache"}
+	if g.search(filepath.Join(root, "memory"), v1) {
+		return g
 	}
 	return cgroup{}
+}
+
+// search finds the group that is bounded: the process's own, or the nearest above it.
+func (g *cgroup) search(root, path string) bool {
+	for path = filepath.Join("/", path); ; path = filepath.Dir(path) {
+		g.dir = filepath.Join(root, path)
+		if _, _, ok := g.read(); ok {
+			return true
+		}
+		if path == "/" {
+			return false
+		}
+	}
 }
 
 // unlimited is what version 1 says for no bound, and more than any machine has: a page below 2^63.

@@ -32,6 +32,10 @@ func TestTheBoundOfAContainerIsFound(t *testing.T) {
 	}{
 		{"version 2", "0::/a/b\n", map[string]string{"a/b/memory.current": "1000\n", "a/b/memory.max": "4000\n", "a/b/memory.stat": stat2}, 700, 4000, true},
 		{"version 2, seen from within", "0::/a/b\n", map[string]string{"memory.current": "1000\n", "memory.max": "4000\n", "memory.stat": stat2}, 700, 4000, true},
+		{"version 2, bounded above", "0::/a/b\n", map[string]string{
+			"a/b/memory.current": "10\n", "a/b/memory.max": "max\n", "a/b/memory.stat": stat2,
+			"a/memory.current": "1000\n", "a/memory.max": "4000\n", "a/memory.stat": stat2,
+		}, 700, 4000, true},
 		{"no bound", "0::/a/b\n", map[string]string{"a/b/memory.current": "1000\n", "a/b/memory.max": "max\n", "a/b/memory.stat": stat2}, 0, 0, false},
 		{"version 1", "4:memory:/x\n0::/\n", map[string]string{
 			"memory/x/memory.usage_in_bytes": "1000\n", "memory/x/memory.limit_in_bytes": "4000\n", "memory/x/memory.stat": stat1,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +118,54 @@ func TestAConnectionThatIsIdleDuringAnUpgradeGetsItsNextAnswer(t *testing.T) {
 	}
 	conn.Close()
 	p.exited(old, 0) // long before timeouts.drain
+}
+
+// A tunnel goes on in the process that has been replaced, up to the time of its drain, and is logged when it ends.
+func TestATunnelLivesThroughAnUpgrade(t *testing.T) {
+	p := run(t, baseConfig)
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			return
+		}
+		conn, buf, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_, _ = io.Copy(conn, buf)
+	}))
+	defer echo.Close()
+	p.route(echo.Listener.Addr().String())
+	conn, r := p.connect()
+	_ = conn.SetDeadline(time.Now().Add(testnet.Patience))
+	if _, err := io.WriteString(conn, "GET /x/1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
+		t.Fatal(resp, err)
+	}
+	say := func() {
+		t.Helper()
+		if _, err := io.WriteString(conn, "here\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := r.ReadString('\n'); line != "here\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+	}
+	say()
+	old := p.pid()
+	p.upgrade()
+	p.awaitLog("upgraded: the new process serves", 1)
+	say()
+	conn.Close()
+	p.exited(old, 0)
+	log, err := os.ReadFile(filepath.Join(p.dir, "access.log"))
+	if err != nil || !strings.Contains(string(log), `"status":101,"bytes_in":10,"bytes_out":10,`) {
+		t.Errorf("%v, logged %s", err, log)
+	}
 }
 
 // SIGTERM makes the drain of a process that has been replaced an ordinary one: idle connections end at once.
