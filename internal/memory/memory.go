@@ -1,7 +1,8 @@
 // Package memory tells how much memory the process uses of what it may use.
 //
 // What counts as used is what the collector could not free: the live heap and what the runtime needs beside it. Where a container sets the bound, the kernel's
-// part counts too, which the sockets of slow clients fill; its cache of files does not, since it is given up where memory is wanted.
+// part counts too, which the sockets of slow clients fill; its cache of files does not, since it is given up where memory is wanted. Where other processes of
+// the container use most of it, they do not count: what this one gives up would not help.
 package memory
 
 import (
@@ -59,8 +60,8 @@ func (m *Meter) Read(limit uint64) Use {
 		u.Limit = goLimit()
 	}
 	if u.Limit == 0 && m.cgroup.dir != "" {
-		if used, most, ok := m.cgroup.read(); ok {
-			u.Used, u.Limit = used-min(spare, used), most
+		if g, ok := m.cgroup.read(); ok {
+			u.Used, u.Limit = g.share(u.Used, spare), g.limit
 		}
 	}
 	return u
@@ -115,7 +116,7 @@ func findCgroup(root, self string) cgroup {
 func (g *cgroup) search(root, path string) bool {
 	for path = filepath.Join("/", path); ; path = filepath.Dir(path) {
 		g.dir = filepath.Join(root, path)
-		if _, _, ok := g.read(); ok {
+		if _, ok := g.read(); ok {
 			return true
 		}
 		if path == "/" {
@@ -127,26 +128,44 @@ func (g *cgroup) search(root, path string) bool {
 // unlimited is what version 1 says for no bound, and more than any machine has: a page below 2^63.
 const unlimited = 1 << 60
 
-// read returns what the group uses and may use, and false where nothing bounds it.
-func (g *cgroup) read() (used, most uint64, ok bool) {
-	most, ok = g.number(g.limit)
-	if !ok || most >= unlimited {
-		return 0, 0, false
+// groupUse is what a group uses, in bytes.
+type groupUse struct {
+	used    uint64 // without the cache of files
+	sockets uint64 // the kernel's part for connections, which is in used; 0 where it is not told
+	limit   uint64
+}
+
+// share returns what counts of the group's use. own is what the process uses for itself, spare what it holds and could give up.
+func (g *groupUse) share(own, spare uint64) uint64 {
+	if own += g.sockets; own < g.limit/4 {
+		return own
 	}
-	if used, ok = g.number(g.current); !ok {
-		return 0, 0, false
+	return g.used - min(spare, g.used)
+}
+
+// read returns what the group uses, and false where nothing bounds it.
+func (g *cgroup) read() (u groupUse, ok bool) {
+	if u.limit, ok = g.number(g.limit); !ok || u.limit >= unlimited {
+		return u, false
+	}
+	if u.used, ok = g.number(g.current); !ok {
+		return u, false
 	}
 	stat, err := os.ReadFile(filepath.Join(g.dir, "memory.stat"))
 	if err != nil {
-		return 0, 0, false
+		return u, false
 	}
 	for line := range strings.Lines(string(stat)) {
-		if name, value, found := strings.Cut(strings.TrimSpace(line), " "); found && name == g.cache {
-			cache, _ := strconv.ParseUint(value, 10, 64)
-			used -= min(cache, used)
+		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, _ := strconv.ParseUint(text, 10, 64)
+		switch name {
+		case g.cache:
+			u.used -= min(n, u.used)
+		case "sock":
+			u.sockets = n
 		}
 	}
-	return used, most, true
+	return u, true
 }
 
 func (g *cgroup) number(file string) (uint64, bool) {

@@ -23,7 +23,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 
 // The bound of a container is read from either version of cgroups, and what is cached of files is not counted.
 func TestTheBoundOfAContainerIsFound(t *testing.T) {
-	stat2, stat1 := "anon 500\nfile 300\nkernel 200\n", "cache 1\ntotal_cache 300\n"
+	stat2, stat1 := "anon 500\nfile 300\nkernel 200\nsock 100\n", "cache 1\ntotal_cache 300\n"
 	for _, c := range []struct {
 		what, self string
 		files      map[string]string
@@ -49,9 +49,28 @@ func TestTheBoundOfAContainerIsFound(t *testing.T) {
 		write(t, root, c.files)
 		write(t, root, map[string]string{"self": c.self})
 		g := findCgroup(root, filepath.Join(root, "self"))
-		used, most, ok := g.read()
-		if used != c.used || most != c.most || ok != c.ok {
-			t.Errorf("%s: %d of %d, %v; want %d of %d, %v", c.what, used, most, ok, c.used, c.most, c.ok)
+		u, ok := g.read()
+		if ok != c.ok || ok && (u.used != c.used || u.limit != c.most) {
+			t.Errorf("%s: %+v, %v; want %d of %d, %v", c.what, u, ok, c.used, c.most, c.ok)
+		}
+	}
+}
+
+// A gateway that holds little of what its container may use has nothing to give up, however full that is.
+func TestWhatOthersInTheContainerUseDoesNotCountAlone(t *testing.T) {
+	for _, c := range []struct {
+		what       string
+		own, spare uint64
+		group      groupUse
+		want       uint64
+	}{
+		{"alone", 600, 50, groupUse{used: 950, limit: 1000}, 900},
+		{"others fill it", 100, 50, groupUse{used: 950, limit: 1000}, 100},
+		{"slow clients fill it, in the kernel", 100, 50, groupUse{used: 950, sockets: 700, limit: 1000}, 900},
+		{"more to spare than is used", 600, 2000, groupUse{used: 950, limit: 1000}, 0},
+	} {
+		if got := c.group.share(c.own, c.spare); got != c.want {
+			t.Errorf("%s: %d, want %d", c.what, got, c.want)
 		}
 	}
 }
