@@ -146,6 +146,51 @@ func TestARestoredStoreThatWasWrittenPastTheCursorIsFoundByAnAudit(t *testing.T)
 	sink.await(t, "routes/changed", "later")
 }
 
+// The server is replaced under a client that goes on by itself, as etcdutl's restore does it: by an older state of the same cluster, and by another cluster,
+// whose revisions are higher.
+func TestAStoreThatIsReplacedUnderTheWatchIsReadAgain(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]func(t *testing.T, etcd *etcdProcess, backup string){
+		"an older state": func(t *testing.T, etcd *etcdProcess, backup string) { copyTree(t, etcd.dir+"/member", backup+"/member") },
+		"another cluster": func(t *testing.T, etcd *etcdProcess, _ string) {
+			if err := os.Mkdir(etcd.dir+"/member", 0o700); err != nil {
+				t.Fatal(err)
+			}
+			writeOffline(t, etcd.dir, func(other *Store) {
+				for i := range 20 {
+					put(t, other, "routes/kept", fmt.Sprint("other", i))
+				}
+				put(t, other, "routes/kept", "1")
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			etcd := startProcess(t)
+			store := NewStore(clientTest(t, Config{Endpoints: []string{etcd.endpoint()}}))
+			put(t, store, "routes/kept", "1")
+			etcd.kill()
+			backup := t.TempDir()
+			copyTree(t, backup+"/member", etcd.dir+"/member")
+			etcd.start()
+			sink := newRecorder()
+			source, _ := run(t, clientTest(t, Config{Endpoints: []string{etcd.endpoint()}}), Options{}, sink)
+			put(t, store, "routes/lost", "1")
+			sink.await(t, "routes/lost", "1")
+			etcd.kill()
+			if err := os.RemoveAll(etcd.dir + "/member"); err != nil {
+				t.Fatal(err)
+			}
+			replace(t, etcd, backup)
+			etcd.start()
+			sink.await(t, "routes/lost", "")
+			sink.await(t, "routes/kept", "1")
+			if s := source.Status(); s.Resyncs[ReasonRestored] != 1 {
+				t.Errorf("full reads: %v, want one for a restore", s.Resyncs)
+			}
+		})
+	}
+}
+
 // writeOffline writes to a store whose gateway cannot reach it: for as long as it takes, the data are in another directory.
 func writeOffline(t *testing.T, dir string, write func(*Store)) {
 	t.Helper()

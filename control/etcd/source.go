@@ -22,7 +22,7 @@ type Options struct {
 	// watch is taken for dead. etcd's own gRPC proxy does not pass the question on: behind one the watch is made anew that often.
 	ProgressPeriod time.Duration
 	// ResyncJitter is the most that a repeated full read is put off, by chance, so that the gateways which lost their watch by the
-	// same compaction do not all read everything in the same moment; 0 = not at all, right where there is one gateway.
+	// same compaction or restore do not all read everything in the same moment; 0 = not at all, right where there is one gateway.
 	ResyncJitter time.Duration
 	// AuditPeriod is how often, on average, what the watch has told is compared with the keys and revisions that are stored; 10 min.
 	AuditPeriod time.Duration
@@ -209,7 +209,8 @@ func (s *Source) lost(err error) {
 func (s *Source) delay(reason string, failures int) time.Duration {
 	longest := min(25*time.Millisecond<<min(failures-1, 10), 2*time.Second)
 	wait := jitter(longest, longest/2)
-	if reason == ReasonCompacted {
+	switch reason {
+	case ReasonCompacted, ReasonRestored, ReasonCanceled: // what the others have met too; audits have their own
 		wait += jitter(s.options.ResyncJitter, 0)
 	}
 	return wait

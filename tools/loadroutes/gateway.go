@@ -34,6 +34,8 @@ type figures struct {
 	rss     int64         // bytes
 	cpu     time.Duration // for a request
 	changes []time.Duration
+
+	still, busy churned // without and with changes
 }
 
 func build(ctx context.Context, dir string) (string, error) {

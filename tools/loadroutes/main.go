@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,9 +22,10 @@ import (
 
 // The prefixes in the store.
 const (
-	manyPrefix = "/loadroutes/many/"
-	fewPrefix  = "/loadroutes/few/"
-	fewRoutes  = 10
+	manyPrefix  = "/loadroutes/many/"
+	fewPrefix   = "/loadroutes/few/"
+	fewRoutes   = asked // so that no more is colder in the caches than the table
+	fewServices = 100
 )
 
 // options is the command line.
@@ -67,8 +67,8 @@ func main() {
 }
 
 func run(ctx context.Context, o *options) (err error) {
-	if flag.NArg() > 0 || o.routes < 1 || o.services < 1 || o.changes < 1 || o.connections < 1 || o.workers < 1 {
-		return errors.New("bad usage: see -h")
+	if flag.NArg() > 0 || o.routes <= fewRoutes || o.services < 1 || o.changes < 1 || o.connections < 1 || o.workers < 1 {
+		return fmt.Errorf("bad usage: see -h; more than %d routes", fewRoutes)
 	}
 	dir, err := os.MkdirTemp("", "loadroutes-")
 	if err != nil {
@@ -98,9 +98,9 @@ func run(ctx context.Context, o *options) (err error) {
 	return report(os.Stdout, o, few, many)
 }
 
-// measureFew is the gateway with next to nothing, to compare with.
+// measureFew is the gateway with no more routes than are asked for, to compare with.
 func measureFew(ctx context.Context, o *options, store *store, binary, dir string) (f figures, err error) {
-	if err := store.fill(ctx, fewPrefix, fewRoutes, 1); err != nil {
+	if err := store.fill(ctx, fewPrefix, fewRoutes, fewServices); err != nil {
 		return f, err
 	}
 	g, err := startGateway(ctx, o, store, fewPrefix, binary, dir)
@@ -133,6 +133,9 @@ func measureMany(ctx context.Context, o *options, store *store, binary, dir stri
 	if f.cpu, err = g.cpuPerRequest(ctx, o, o.routes); err != nil {
 		return f, err
 	}
-	f.changes, err = g.timeChanges(ctx, o, store)
+	if f.changes, err = g.timeChanges(ctx, o, store); err != nil {
+		return f, err
+	}
+	f.still, f.busy, err = g.underChurn(ctx, o, store)
 	return f, err
 }

@@ -18,7 +18,7 @@ const (
 
 // report prints the figures.
 func report(w io.Writer, o *options, few, many figures) error {
-	perRoute := (many.rss - few.rss) / int64(o.routes)
+	perRoute := (many.rss - few.rss) / int64(o.routes-fewRoutes)
 	slices.Sort(many.changes)
 	quantile := func(q float64) time.Duration { return many.changes[int(q*float64(len(many.changes)-1))] }
 	ratio := float64(many.cpu) / float64(max(1, few.cpu))
@@ -30,6 +30,9 @@ func report(w io.Writer, o *options, few, many figures) error {
 	fmt.Fprintf(w, "a change, from its event to in force on all of %d connections to %d workers: median %v, p90 %v, p99 %v, most %v\n",
 		o.connections, o.workers, quantile(0.5), quantile(0.9), quantile(0.99), quantile(1))
 	fmt.Fprintf(w, "CPU for a request              %v, with %d routes %v: ratio %.2f\n", many.cpu, fewRoutes, few.cpu, ratio)
+	fmt.Fprintf(w, "%.0f changes a second           requests p50 %v, p99 %v, gateway %.2f CPUs; without: p50 %v, p99 %v, %.2f CPUs\n", many.busy.changes,
+		many.busy.p50.Round(time.Microsecond), many.busy.p99.Round(time.Microsecond), many.busy.cpu,
+		many.still.p50.Round(time.Microsecond), many.still.p99.Round(time.Microsecond), many.still.cpu)
 	if !o.check {
 		return nil
 	}
