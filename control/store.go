@@ -21,7 +21,7 @@ type Entry struct {
 type Change struct {
 	Entry
 	Deleted bool
-	Lease   int64 // of a removal: the lease that the key was under; 0 = none, as far as is known
+	Lease   int64 // that the key is under, or was; 0 = none, as far as is known
 }
 
 // Batch is what the store said at one revision: it is applied whole or not at all.

@@ -151,7 +151,9 @@ func TestARestoredStoreThatWasWrittenPastTheCursorIsFoundByAnAudit(t *testing.T)
 func TestAStoreThatIsReplacedUnderTheWatchIsReadAgain(t *testing.T) {
 	t.Parallel()
 	for name, replace := range map[string]func(t *testing.T, etcd *etcdProcess, backup string){
-		"an older state": func(t *testing.T, etcd *etcdProcess, backup string) { copyTree(t, etcd.dir+"/member", backup+"/member") },
+		"an older state": func(t *testing.T, etcd *etcdProcess, backup string) {
+			copyTree(t, etcd.dir+"/member", backup+"/member")
+		},
 		"another cluster": func(t *testing.T, etcd *etcdProcess, _ string) {
 			if err := os.Mkdir(etcd.dir+"/member", 0o700); err != nil {
 				t.Fatal(err)
@@ -360,6 +362,17 @@ func TestANodeGoesWithItsLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		sink.await(t, "discovery/s.1", "")
+	}
+}
+
+// A gateway that has started from disk knows of the leases that nodes were under, and so by what they are gone when the store is back.
+func TestANodeThatWentWhileTheGatewayWasAwayIsKnownToHaveHadALease(t *testing.T) {
+	server := startTest(t, t.TempDir(), nil)
+	sink := newRecorder()
+	known := &control.Batch{Revision: 1, Full: true, Changes: []control.Change{{Entry: control.Entry{Key: "discovery/s.1", ModRevision: 1}, Lease: 7}}}
+	run(t, clientTest(t, Config{Endpoints: []string{server.Endpoint()}}), Options{Known: known}, sink)
+	if b := sink.last(); b.Full || len(b.Changes) != 1 || !b.Changes[0].Deleted || b.Changes[0].Lease != 7 {
+		t.Errorf("got %+v, want the end of the node, with its lease", b)
 	}
 }
 

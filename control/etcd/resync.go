@@ -54,7 +54,7 @@ func (s *Source) difference(kvs []*mvccpb.KeyValue, header *etcdserverpb.Respons
 		known.put(key, v)
 		known.lease(key, kv.Lease)
 		if had, ok := s.known.versions[key]; !ok || had != v {
-			puts = append(puts, control.Change{Entry: entry})
+			puts = append(puts, control.Change{Entry: entry, Lease: kv.Lease})
 		}
 	}
 	for key := range s.known.versions {

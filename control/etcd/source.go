@@ -116,6 +116,7 @@ func (s *Source) recall(b *control.Batch) {
 	for i := range b.Changes {
 		e := &b.Changes[i].Entry
 		s.known.put(e.Key, s.known.version(e))
+		s.known.lease(e.Key, b.Changes[i].Lease)
 	}
 }
 

@@ -164,13 +164,14 @@ func (s *Source) collect(events []*clientv3.Event, seen int64) {
 			continue
 		}
 		if key, ok := relative(s.client.cfg.Prefix, kv.Key); ok {
-			c := control.Change{Entry: control.Entry{Key: key, Value: kv.Value, ModRevision: kv.ModRevision}, Deleted: event.Type == clientv3.EventTypeDelete}
+			entry := control.Entry{Key: key, Value: kv.Value, ModRevision: kv.ModRevision}
+			c := control.Change{Entry: entry, Deleted: event.Type == clientv3.EventTypeDelete, Lease: kv.Lease}
 			if c.Deleted {
 				c.Lease = s.known.leases[key]
 				s.pending.add(c, s.known.remove(key))
 			} else {
 				s.pending.add(c, s.known.put(key, s.known.version(&c.Entry)))
-				s.known.lease(key, kv.Lease)
+				s.known.lease(key, c.Lease)
 			}
 		}
 		s.cursor = max(s.cursor, kv.ModRevision)

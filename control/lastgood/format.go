@@ -30,7 +30,7 @@ import (
 // The file, all numbers big endian or varints of encoding/binary:
 //
 //	magic  version uint32  length uvarint  header JSON
-//	( length uvarint  key  revision uvarint  length uvarint  value )*   in the order of keys
+//	( length uvarint  key  revision uvarint  lease uvarint  length uvarint  value )*   in the order of keys
 //	0  xxhash64 of all before
 const (
 	magic   = "sluice last good\n"
@@ -90,10 +90,11 @@ func (w *writer) block(b []byte) {
 	w.bytes(b)
 }
 
-func (w *writer) entry(e *control.Entry) {
-	w.block([]byte(e.Key))
-	w.number(uint64(e.ModRevision))
-	w.block(e.Value)
+func (w *writer) resource(c *control.Change) {
+	w.block([]byte(c.Key))
+	w.number(uint64(c.ModRevision))
+	w.number(uint64(c.Lease))
+	w.block(c.Value)
 }
 
 // close writes the end. What is below the writer is the caller's to close.
@@ -183,21 +184,24 @@ func (r *reader) block(limit uint64) ([]byte, error) {
 	return b, r.read(b)
 }
 
-// next returns the next entry, or io.EOF once all were read and the checksum is right.
-func (r *reader) next() (e control.Entry, err error) {
+// next returns the next resource, or io.EOF once all were read and the checksum is right.
+func (r *reader) next() (c control.Change, err error) {
 	key, err := r.block(maxKey)
 	if err != nil {
-		return e, err
+		return c, err
 	}
 	if len(key) == 0 {
-		return e, r.end()
+		return c, r.end()
 	}
-	revision, err := r.number()
-	if err != nil {
-		return e, err
+	var numbers [2]uint64
+	for i := range numbers {
+		if numbers[i], err = r.number(); err != nil {
+			return c, err
+		}
 	}
 	value, err := r.block(maxValue)
-	return control.Entry{Key: string(key), ModRevision: int64(revision), Value: value}, err
+	entry := control.Entry{Key: string(key), ModRevision: int64(numbers[0]), Value: value}
+	return control.Change{Entry: entry, Lease: int64(numbers[1])}, err
 }
 
 // end compares the checksum.

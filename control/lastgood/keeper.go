@@ -68,7 +68,7 @@ func (k *Keeper) Replay(sink control.Sink) *control.Batch {
 		k.unusable(err)
 		return nil
 	}
-	h, entries, err := readAll(file)
+	h, resources, err := readAll(file)
 	if err == nil && h.Prefix != k.prefix {
 		err = fmt.Errorf("%w: %q, and this is %q", ErrPrefix, h.Prefix, k.prefix)
 	}
@@ -82,10 +82,7 @@ func (k *Keeper) Replay(sink control.Sink) *control.Batch {
 		return nil
 	}
 	k.base = file
-	b := &control.Batch{Revision: h.Revision, Full: true, Changes: make([]control.Change, len(entries))}
-	for i, e := range entries {
-		b.Changes[i].Entry = e
-	}
+	b := &control.Batch{Revision: h.Revision, Full: true, Changes: resources}
 	k.note(func() {
 		k.replaying = true
 		k.revision = h.Revision
@@ -102,20 +99,20 @@ func (k *Keeper) unusable(err error) {
 }
 
 // readAll reads a whole file.
-func readAll(file *os.File) (h header, entries []control.Entry, err error) {
+func readAll(file *os.File) (h header, resources []control.Change, err error) {
 	in, err := newReader(file)
 	if err != nil {
 		return h, nil, err
 	}
 	for {
-		e, err := in.next()
+		c, err := in.next()
 		if errors.Is(err, io.EOF) {
-			return in.header, entries, nil
+			return in.header, resources, nil
 		}
 		if err != nil {
 			return h, nil, err
 		}
-		entries = append(entries, e)
+		resources = append(resources, c)
 	}
 }
 

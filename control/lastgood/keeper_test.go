@@ -33,7 +33,7 @@ func newKeeper(t *testing.T, dir string) *Keeper {
 }
 
 func put(key, value string, revision int64) control.Change {
-	return control.Change{Entry: control.Entry{Key: key, Value: []byte(value), ModRevision: revision}}
+	return control.Change{Entry: control.Entry{Key: key, Value: []byte(value), ModRevision: revision}, Lease: 7 * revision}
 }
 
 func del(key string) control.Change {
@@ -56,6 +56,9 @@ func contents(t *testing.T, dir string) (values map[string]string, revision int6
 	values = make(map[string]string)
 	for _, c := range b.Changes {
 		values[c.Key] = fmt.Sprintf("%s@%d", c.Value, c.ModRevision)
+		if c.Lease != 7*c.ModRevision {
+			t.Errorf("%s is under lease %d", c.Key, c.Lease)
+		}
 	}
 	return values, b.Revision
 }

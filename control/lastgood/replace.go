@@ -46,21 +46,21 @@ func (k *Keeper) replace(h header, changes map[string]control.Change) error {
 	return syncDir(filepath.Dir(k.path))
 }
 
-// merge writes the entries of the base, with the changes made to them, in the order of keys. It holds one entry at a time.
+// merge writes the resources of the base, with the changes made to them, in the order of keys. It holds one at a time.
 func (k *Keeper) merge(out *writer, changes map[string]control.Change) error {
 	keys := slices.Sorted(maps.Keys(changes))
 	put := func(until string, all bool) {
 		for len(keys) > 0 && (all || keys[0] < until) {
 			if c := changes[keys[0]]; !c.Deleted {
-				out.entry(&c.Entry)
+				out.resource(&c)
 			}
 			keys = keys[1:]
 		}
 	}
-	if err := k.eachOfBase(func(e *control.Entry) {
-		put(e.Key, false)
-		if _, changed := changes[e.Key]; !changed {
-			out.entry(e)
+	if err := k.eachOfBase(func(c *control.Change) {
+		put(c.Key, false)
+		if _, changed := changes[c.Key]; !changed {
+			out.resource(c)
 		}
 	}); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (k *Keeper) merge(out *writer, changes map[string]control.Change) error {
 	return out.err
 }
 
-func (k *Keeper) eachOfBase(visit func(*control.Entry)) error {
+func (k *Keeper) eachOfBase(visit func(*control.Change)) error {
 	if k.base == nil {
 		return nil
 	}
@@ -81,14 +81,14 @@ func (k *Keeper) eachOfBase(visit func(*control.Entry)) error {
 		return err
 	}
 	for {
-		e, err := in.next()
+		c, err := in.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		visit(&e)
+		visit(&c)
 	}
 }
 
