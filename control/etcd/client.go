@@ -37,7 +37,7 @@ type Client struct {
 type connection struct {
 	*clientv3.Client
 	users sync.WaitGroup
-	again chan struct{} // holds one when the library has connected once more after it had lost a connection: it may have met another server
+	links *links
 }
 
 // NewClient returns a client for cfg, which must have passed Validate and name at least one endpoint. It does not connect yet.
@@ -67,9 +67,9 @@ func (c *Client) acquire(ctx context.Context) (*connection, error) {
 		return nil, errors.New("the client is closed")
 	}
 	if c.current == nil {
-		conn := &connection{again: make(chan struct{}, 1)}
+		conn := &connection{links: newLinks()}
 		var err error
-		if conn.Client, err = c.dial(&reconnects{told: conn.again}); err != nil {
+		if conn.Client, err = c.dial(conn.links); err != nil {
 			return nil, err
 		}
 		c.current = conn
@@ -108,7 +108,7 @@ func (c *Client) Close() {
 }
 
 // dial makes a connection. Without a password it returns at once; with one it fetches a token first.
-func (c *Client) dial(watching *reconnects) (*clientv3.Client, error) {
+func (c *Client) dial(watching *links) (*clientv3.Client, error) {
 	secure, err := c.cfg.tls()
 	if err != nil {
 		return nil, err

@@ -131,6 +131,7 @@ var (
 	errCanceled  = errors.New("etcd canceled the watch")
 	errSilent    = errors.New("etcd has gone silent")
 	errClosed    = errors.New("the watch was closed")
+	errLost      = errors.New("the connection to etcd was lost")
 )
 
 // Run hands sink first one full batch, unless there is Options.Known, and then changes as they come, all on the calling goroutine, until ctx

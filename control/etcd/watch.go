@@ -42,12 +42,7 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 		stopAsking()
 		asked.Wait()
 	}()
-	ask := func() {
-		select {
-		case nudge <- struct{}{}:
-		default: // it is about to be asked
-		}
-	}
+	ask := func() { tell(nudge) }
 	audits := s.newAudits(ctx, conn, ask)
 	defer audits.stop()
 	watchdog := time.NewTimer(silence)
@@ -61,9 +56,12 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 			watchdog.Reset(silence) // not before: the time the sink takes is no silence of etcd's
 		case <-watchdog.C:
 			return errSilent
-		case <-conn.again:
-			// The client goes on by itself after a lost connection, and says nothing of it. The answer tells which cluster it has met.
-			ask()
+		case <-conn.links.none:
+			if conn.links.open.Load() == 0 {
+				s.lost(errLost) // the library tries to connect, and then goes on with the watch
+			}
+		case <-conn.links.again:
+			ask() // the answer tells which cluster it has met
 			audits.owe()
 		case <-audits.due.C:
 			audits.begin()

@@ -140,7 +140,7 @@ func (g *gateway) firstSnapshot(ctx context.Context) error {
 		case <-poll.C:
 		}
 		if disk := g.keeper.Status(); disk.Loaded && time.Since(begin) > storePatience {
-			g.log.Warn("the store cannot be reached: serving the last good state from disk", "revision", disk.Revision,
+			g.log.Warn("the store has not answered in time: serving the last good state from disk", "revision", disk.Revision,
 				"age", time.Since(disk.Current).Round(time.Second).String(), "error", g.source.Status().Error)
 			return nil
 		}

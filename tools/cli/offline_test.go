@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -177,5 +180,51 @@ func TestADamagedLastGoodStateIsReportedAndTheStoreIsUsed(t *testing.T) {
 	g := startTest(t, func(c *file.Config) { c.DataDir = data })
 	if s := g.storeStatus(t); s.FromDisk || s.Disk == nil || !strings.Contains(s.Disk.Error, "damaged") {
 		t.Errorf("got %+v", s)
+	}
+}
+
+// etcd goes away and comes back, more than once, while clients ask all the time: no request is worse off, and each change made in between comes into force.
+func TestTrafficDoesNotNoticeThatTheStoreIsAway(t *testing.T) {
+	store, o := startExternal(t), startOrigin(t, "a")
+	store.put("services/s", fmt.Sprintf(`{"nodes":[{"upstream":%q}]}`, o.Addr()))
+	store.put("routes/base", `{"prefix":"/base","service_name":"s"}`)
+	g := startTest(t, func(c *file.Config) { c.Etcd.Endpoints = []string{store.server.Endpoint()} })
+	var asked, failed atomic.Int64
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			resp, err := http.Get("http://" + g.server.Addrs()[0].String() + "/base")
+			asked.Add(1)
+			if err != nil || resp.StatusCode != 200 {
+				failed.Add(1)
+				continue
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	}()
+	for i := range 2 {
+		store.stop()
+		eventually(t, "the loss is noticed", func() bool { return !g.storeStatus(t).Connected })
+		before := asked.Load()
+		eventually(t, "requests without a store", func() bool { return asked.Load() > before+50 })
+		store.start()
+		id := fmt.Sprint("after", i)
+		store.put("routes/"+id, fmt.Sprintf(`{"prefix":"/%s","service_name":"s"}`, id))
+		eventually(t, "the change", func() bool { status, _ := g.get(t, "/"+id); return status == 200 })
+	}
+	close(stop)
+	<-stopped
+	if failed.Load() != 0 || asked.Load() < 100 {
+		t.Errorf("%d of %d requests failed", failed.Load(), asked.Load())
+	}
+	if s := g.storeStatus(t); len(s.Resyncs) != 1 {
+		t.Errorf("full reads: %v, want the first alone", s.Resyncs)
 	}
 }
