@@ -3,8 +3,8 @@ package codec
 import "sluice/internal/ascii"
 
 // ValidAuthority reports whether a is uri-host [ ":" port ] with a host that is not empty (RFC 9110 §4.2.1, RFC 3986 §3.2.2). There is no user
-// information in it. An empty port is valid; one beyond 65535 is not. A name has no empty label, but for the one behind a dot at its end
-// (RFC 1034 §3.1): "a..example" could be read as "a.example".
+// information in it. An empty port is valid; one beyond 65535 is not. A name has no empty label between two dots (RFC 1034 §3.1): "a..example" could be read as
+// "a.example".
 func ValidAuthority(a []byte) bool {
 	if len(a) == 0 {
 		return false
@@ -19,7 +19,7 @@ func ValidAuthority(a []byte) bool {
 	}
 	for i := 0; i < len(a); i++ {
 		switch c := a[i]; {
-		case c == '.' && (i == 0 || a[i-1] == '.'):
+		case c == '.' && i > 0 && a[i-1] == '.':
 			return false
 		case ascii.Class[c]&ascii.RegName != 0:
 		case c == ':':

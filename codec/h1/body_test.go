@@ -34,6 +34,7 @@ func TestBodiesEndWhereTheirFramingSays(t *testing.T) {
 		{chunked, "5\r\nhello\r\n6\r\n world\r\n000\r\n\r\nnext", `data "hello world" at 28`},
 		{chunked, "a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", `data "01234567890123456789" at 35`},
 		{chunked, "0000000000000005\r\nhello\r\n0\r\n\r\n", `data "hello" at 30`},
+		{chunked, "00000000000000000005\r\nhello\r\n0\r\n\r\n", `data "hello" at 34`},
 		{chunked, "2\r\n\r\n\r\n0\r\n\r\n", `data "\r\n" at 12`},
 		{chunked, "", `data "" reject: ` + ErrTruncated.Error()},
 		{chunked, "5\r\nhel", `data "hel" reject: ` + ErrTruncated.Error()},
@@ -70,7 +71,7 @@ func TestMalformedChunksAreRefused(t *testing.T) {
 		{size("0x5"), ErrChunkSize}, {size("+5"), ErrChunkSize}, {size("-5"), ErrChunkSize}, {size("5h"), ErrChunkSize}, {size("g"), ErrChunkSize}, {size("5,5"), ErrChunkSize},
 		{size("5_"), ErrChunkSize}, {size("5.0"), ErrChunkSize}, {size("\"5\""), ErrChunkSize}, {size("5\x00"), ErrChunkSize}, {size("5\x0b"), ErrChunkSize}, {size("\x005"), ErrChunkSize},
 		{size(";a"), ErrChunkSize}, {size("\r\n5"), ErrChunkSize}, {size("５"), ErrChunkSize},
-		{size("00000000000000005"), ErrChunkSizeOverflow}, {size("8000000000000000"), ErrChunkSizeOverflow}, {size("ffffffffffffffff"), ErrChunkSizeOverflow},
+		{size("000008000000000000000"), ErrChunkSizeOverflow}, {size("8000000000000000"), ErrChunkSizeOverflow}, {size("ffffffffffffffff"), ErrChunkSizeOverflow},
 		{size("10000000000000005"), ErrChunkSizeOverflow}, {size("FFFFFFFFFFFFFFFFF"), ErrChunkSizeOverflow},
 		{"5\nhello\r\n0\r\n\r\n", ErrBareLF}, {"5\r5\nhello", ErrBareCR}, {"5\rhello", ErrBareCR}, {"5\r\rhello", ErrBareCR}, {"\n5\r\nhello", ErrBareLF}, {"5 \nhello", ErrBareLF},
 		{"5\r\nhello\n0\r\n\r\n", ErrChunkEnd}, {"5\r\nhello0\r\n\r\n", ErrChunkEnd}, {"5\r\nhello\r0\r\n\r\n", ErrChunkEnd}, {"5\r\nhello \r\n0\r\n\r\n", ErrChunkEnd},
@@ -96,6 +97,7 @@ func TestExtensionsAreBoundedOverTheWholeMessage(t *testing.T) {
 		strings.Repeat("1;a=bcdefg\r\nx\r\n", 4) + "0;abc\r\n\r\n":  `data "xxxx" at 69`, // 4 × 9 bytes behind ";", the CR included, and 4
 		strings.Repeat("1;a=bcdefg\r\nx\r\n", 4) + "0;abcd\r\n\r\n": `data "xxxx" reject: ` + ErrChunkExtensionsTooLong.Error(),
 		"1;" + strings.Repeat("a", 41):                              `data "" reject: ` + ErrChunkExtensionsTooLong.Error(),
+		strings.Repeat("0", 57):                                     `data "" reject: ` + ErrChunkSizeOverflow.Error(),
 		"1 " + strings.Repeat(" ", 41):                              `data "" reject: ` + ErrChunkExtensionsTooLong.Error(),
 		"1;a=\"" + strings.Repeat("a", 41):                          `data "" reject: ` + ErrChunkExtensionsTooLong.Error(),
 	} {

@@ -2,7 +2,7 @@ package h1
 
 import "bytes"
 
-// maxSizeDigits are the hexadecimal digits of 64 bits. More could only be leading zeros.
+// maxSizeDigits are the hexadecimal digits of 64 bits. More can only be leading zeros, which count as extensions do: nobody needs them.
 const maxSizeDigits = 16
 
 // nextChunk is Next for a chunked body (RFC 9112 §7.1).
@@ -99,7 +99,12 @@ func (d *BodyDecoder) frame(c byte) error {
 func (d *BodyDecoder) sizeByte(c byte) error {
 	switch {
 	case class[c]&isHex != 0:
-		if d.digits++; d.digits > maxSizeDigits || d.left > 1<<59-1 {
+		if d.digits < maxSizeDigits {
+			d.digits++
+		} else if d.ext++; d.ext > d.lim.RequestLine {
+			return ErrChunkSizeOverflow
+		}
+		if d.left > 1<<59-1 {
 			return ErrChunkSizeOverflow
 		}
 		d.left = d.left<<4 | hexValue(c)

@@ -98,9 +98,9 @@ var (
 
 // Bodies.
 var (
-	// ErrChunkSize: the size of a chunk is not 1 to 16 hexadecimal digits with the end of the line or an extension behind.
+	// ErrChunkSize: the size of a chunk is not hexadecimal digits with the end of the line or an extension behind.
 	ErrChunkSize = malformed("h1: invalid chunk size", "RFC 9112 §7.1")
-	// ErrChunkSizeOverflow: the size of a chunk is more than 63 bits hold.
+	// ErrChunkSizeOverflow: the size of a chunk is more than 63 bits hold, or has too many leading zeros.
 	ErrChunkSizeOverflow = malformed("h1: chunk size too large", "RFC 9112 §7.1")
 	// ErrChunkExtension: a chunk extension that breaks the grammar.
 	ErrChunkExtension = malformed("h1: invalid chunk extension", "RFC 9112 §7.1.1")
