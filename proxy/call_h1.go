@@ -137,7 +137,7 @@ func (k *h1Call) readHead() bool {
 		k.conn.LimitIdle(keepAliveTimeout(x.resp.Header.GetID(codec.FieldKeepAlive)))
 	}
 	k.inBody = true
-	k.body.Reset(x.resp.Framing, &responseLimits)
+	k.body.ResetResponse(x.resp.Framing, &responseLimits)
 	conn := k.conn
 	x.responseHead()
 	if k.conn != conn {

@@ -10,6 +10,7 @@ type BodyDecoder struct {
 	ext    int   // bytes of chunk extensions so far
 	left   int64 // bytes to come: of the body for inLength, of the chunk otherwise
 	lim    codec.Limits
+	answer bool // the body is a response's
 
 	trailers *trailers // nil until the first message that has any
 }
@@ -45,7 +46,7 @@ const (
 // Reset readies d for a body with framing f. The limits of a field section hold for the trailer, that of a start line for all chunk extensions in sum; they
 // are copied.
 func (d *BodyDecoder) Reset(f codec.Framing, lim *codec.Limits) {
-	d.digits, d.ext, d.left, d.lim = 0, 0, 0, *lim
+	d.digits, d.ext, d.left, d.lim, d.answer = 0, 0, 0, *lim, false
 	if d.trailers != nil {
 		d.trailers.reset()
 	}
@@ -62,6 +63,13 @@ func (d *BodyDecoder) Reset(f codec.Framing, lim *codec.Limits) {
 	default:
 		d.state = bodyDone
 	}
+}
+
+// ResetResponse is Reset for the body of a response, in which white space is taken where servers are known to write it, and goes no further: behind a chunk size that
+// is padded, and before the colon of a trailer field (RFC 9112 §5.1).
+func (d *BodyDecoder) ResetResponse(f codec.Framing, lim *codec.Limits) {
+	d.Reset(f, lim)
+	d.answer = true
 }
 
 // Next takes the next run of payload from the front of buf. It returns n > 0 when it took n bytes, of which data, a part of buf, is payload

@@ -91,6 +91,23 @@ func TestMalformedChunksAreRefused(t *testing.T) {
 	}
 }
 
+func TestResponsesMayHaveMoreWhiteSpace(t *testing.T) {
+	lim := codec.DefaultLimits()
+	in := "5 \t \r\nhello\r\n0 \r\nX : 1\r\nContent-Length\t: 2\r\nY:2\r\n\r\n"
+	got := codectest.Splits(t, []byte(in), func() codectest.Run {
+		return bodyDecoderRun(len(in), func(d *BodyDecoder) { d.ResetResponse(chunked, &lim) })
+	})
+	if want := fmt.Sprintf("data %q at %d\nX: \"1\"\nY: \"2\"\n", "hello", len(in)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var d BodyDecoder
+	d.ResetResponse(chunked, &lim)
+	d.Reset(chunked, &lim)
+	if _, _, err := d.Next([]byte("5 \r\nhello")); err != ErrChunkSize {
+		t.Errorf("the next request was read as a response: %v", err)
+	}
+}
+
 func TestExtensionsAreBoundedOverTheWholeMessage(t *testing.T) {
 	lim := codec.Limits{RequestLine: 40, Headers: 20, HeaderCount: 2}
 	for in, want := range map[string]string{

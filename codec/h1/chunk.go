@@ -121,7 +121,8 @@ func (d *BodyDecoder) sizeByte(c byte) error {
 }
 
 // extensionByte takes a byte of a chunk extension (RFC 9112 §7.1.1). The white space that the grammar calls bad is taken where the grammar has
-// it, since a recipient must: "5 ;a=b" is valid. White space with no extension behind it, "5 ", is not.
+// it, since a recipient must: "5 ;a=b" is valid. White space with no extension behind it, "5 ", is not: only in a response is
+// it taken, since some servers pad their sizes.
 //
 // All extensions of a message together may be as long as one start line. Nobody reads them and nearly nobody sends them; without a bound "1;aaaa…" makes one
 // byte of payload cost any number of bytes of parsing.
@@ -132,6 +133,10 @@ func (d *BodyDecoder) extensionByte(c byte) error {
 	next, ok := nextInExtension(d.state, c)
 	if !ok {
 		if d.state == afterChunkSize {
+			if c == '\r' && d.answer {
+				d.state = atChunkLF
+				return nil
+			}
 			return textReject(c, ErrChunkSize)
 		}
 		return textReject(c, ErrChunkExtension)

@@ -37,7 +37,7 @@
 //
 // What can be read in one way only is accepted, even where it is bad style. Empty lines before a request line are skipped (RFC 9112 §2.2), since old clients send
 // one after a body. White space before a chunk extension ("5 ;a=b") is taken, since a recipient must (RFC 9112 §7.1.1); without an extension behind
-// it ("5 ") it is refused. White space before the colon of a response's field is taken out, as a proxy must (RFC 9112 §5.1), and white space around a value goes on
+// it ("5 ") it is refused in requests. White space before the colon of a response's field is taken out, as a proxy must (RFC 9112 §5.1), and white space around a value goes on
 // as one space. Request fields such as Transfer_Encoding or X_Forwarded_For, which CGI and WSGI nodes cannot tell from those with dashes, are taken out, and so is Expect in HTTP/1.0.
 //
 // A Transfer-Encoding that does not end in chunked is malformed (400), one that does with other codings below it is not implemented (501).

@@ -60,8 +60,13 @@ func dumpResponse(resp *codec.Response) string {
 
 // bodyRun decodes what follows; a connection that ends after total bytes is told to the decoder.
 func bodyRun(f codec.Framing, total int, lim *codec.Limits) codectest.Run {
+	return bodyDecoderRun(total, func(d *BodyDecoder) { d.Reset(f, lim) })
+}
+
+// bodyDecoderRun is bodyRun for a decoder that is readied in some other way.
+func bodyDecoderRun(total int, ready func(*BodyDecoder)) codectest.Run {
 	var d BodyDecoder
-	d.Reset(f, lim)
+	ready(&d)
 	var data []byte
 	at := 0
 	return func(buf []byte) (string, bool) {

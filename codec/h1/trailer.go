@@ -27,8 +27,12 @@ func (d *BodyDecoder) takeTrailer(buf []byte) (n int, err error) {
 	n = min(len(buf), d.lim.Headers+len("\r\n")-before)
 	t.buf = append(t.buf, buf[:n]...)
 	t.header.Rebase(t.buf)
+	var stops fieldSet
+	if d.answer {
+		stops = spacedColons
+	}
 	for {
-		result, err := parseFields(t.buf, &t.header, &t.progress, &d.lim, 0)
+		result, err := parseFields(t.buf, &t.header, &t.progress, &d.lim, stops)
 		switch {
 		case err != nil:
 			return 0, err
