@@ -5,6 +5,7 @@ import (
 	"sluice/core/observe"
 	"sluice/internal/fault"
 	"sluice/plugin"
+	"sluice/router"
 	"sluice/upstream"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) Expose(service *upstream.Service, stats *observe.Registry) {
 		return
 	}
 	p := &panel{route: Route{ID: panelName, ServiceName: panelName, Chain: plugin.NewChain(nil), Stats: stats.Route(panelName, panelName)}}
-	p.snapshot = Snapshot{Services: []*upstream.Service{service}}
+	p.snapshot = Snapshot{Routes: new(router.Table[*Route]), Services: []*upstream.Service{service}}
 	s.panel.Store(p)
 }
 

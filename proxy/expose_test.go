@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -89,5 +90,23 @@ func TestThePanelIsGoneWhenItIsExposedNoMore(t *testing.T) {
 	g.Expose(nil, nil)
 	if got := g.first(t, "GET /admin/x"); !strings.HasPrefix(got, "200 service ") {
 		t.Error(got)
+	}
+}
+
+// A question about a path of the panel is answered with what happens there.
+func TestThePanelIsExplained(t *testing.T) {
+	g := withPanel(t)
+	for from, code := range map[string]string{"10.0.0.7": "", "192.0.2.7": "no_route"} {
+		e, err := g.Explain(t.Context(), []byte("GET /admin/routes/list HTTP/1.1\r\nHost: a\r\n\r\n"), netip.MustParseAddr(from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := ""
+		if e.Failed != nil {
+			failed = e.Failed.Kind.Code
+		}
+		if failed != code || (code == "") != (e.Route != nil && e.Route.ID == panelName && e.Node != nil) {
+			t.Errorf("from %s: %q, %+v", from, failed, e)
+		}
 	}
 }
