@@ -2,6 +2,10 @@ package proxy
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,5 +146,37 @@ func TestOnlyWhatMayBeRepeatedIsHedged(t *testing.T) {
 				t.Errorf("logged %+v", line)
 			}
 		})
+	}
+}
+
+// The same where nodes speak HTTP/2: the call that is given up is reset, while its connection stays.
+func TestAHedgeOverHTTP2TakesTheFirstAnswer(t *testing.T) {
+	asked, gone := make(chan struct{}, 10), make(chan struct{}, 10)
+	var hung atomic.Value // the address of the node that never answers
+	script := func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(http.LocalAddrContextKey).(net.Addr).String() != hung.Load() {
+			_, _ = io.WriteString(w, "ok")
+			return
+		}
+		asked <- struct{}{}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	}
+	nodes := []string{originH2(t, script), originH2(t, script)}
+	hung.Store(min(nodes[0], nodes[1])) // nodes are in the order of their addresses, so it has the first turn
+	g := newGateway(t, nodes, withClock(), withLog(), withService(withHedge), overHTTP2)
+	b := g.connect(t)
+	for range 3 {
+		b.send(get)
+		testnet.Receive(t, "the node's request", asked)
+		g.await(t, "the exchange to wait", waitingFor(waitHead))
+		g.pass(t, hedgeDelay+grain)
+		b.answer().want(t, 200, "ok")
+		testnet.Receive(t, "the call to be given up", gone)
+	}
+	for _, line := range g.logged(t, 3) {
+		if line.Retries != 1 || line.Node == hung.Load() || line.Flag != "" {
+			t.Errorf("logged %+v", line)
+		}
 	}
 }
