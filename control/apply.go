@@ -114,8 +114,8 @@ func (e *Engine) Apply(b Batch) {
 	for i := range b.Changes {
 		w.change(&b.Changes[i])
 	}
-	e.others.configure(e.options.Configure)
-	changed := w.routes()
+	changed := e.others.configure(e.options.Configure)
+	changed = w.routes() || changed
 	changed = e.updateServices() || changed
 	if e.others.compile() {
 		changed = true
@@ -132,7 +132,8 @@ func (e *Engine) Apply(b Batch) {
 // publish puts what there is now in force.
 func (e *Engine) publish(revision int64) {
 	e.routed.Store(e.table)
-	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view(), Certificates: e.others.compiled, Challenges: e.others.answering})
+	e.options.Publish(&proxy.Snapshot{Revision: revision, Routes: e.table, Services: e.services.view(),
+		Plugins: e.others.plugins, Certificates: e.others.compiled, Challenges: e.others.answering})
 	e.status.Snapshots++
 	e.status.Published = revision
 }
@@ -153,6 +154,9 @@ func (e *Engine) tell(revision int64) {
 func (e *Engine) Close() {
 	for r := range e.table.All() {
 		r.Value.Chain.Close()
+	}
+	if e.others.plugins != nil {
+		e.others.plugins.Close()
 	}
 }
 

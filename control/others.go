@@ -1,8 +1,10 @@
 package control
 
 import (
+	"bytes"
 	"crypto/tls"
 
+	"sluice/plugin"
 	"sluice/proxy"
 )
 
@@ -12,6 +14,9 @@ type others struct {
 	certificates map[string]*Certificate
 	settings     map[string][]byte // checked values
 	changed      bool              // the settings have, since configure was called
+
+	plugins   *plugin.Chain // of every route; nil = none
+	pluginsOf []byte        // the setting that they were built from
 
 	compiled *proxy.Certificates // what listeners have of certificates
 	stale    bool                // it is older than those
@@ -105,10 +110,10 @@ func (o *others) compile() bool {
 	return true
 }
 
-// configure hands the settings over if they have changed.
-func (o *others) configure(put func(LiveSettings)) {
+// configure hands the settings over if they have changed, and reports whether the plugins of every route have.
+func (o *others) configure(put func(LiveSettings)) bool {
 	if !o.changed {
-		return
+		return false
 	}
 	o.changed = false
 	var s LiveSettings
@@ -118,4 +123,22 @@ func (o *others) configure(put func(LiveSettings)) {
 		}
 	}
 	put(s)
+	return o.plug(s.Plugins)
+}
+
+// plug builds the plugins of every route anew if their setting has changed. Those before are closed once the last exchange has let go of them: see plugin.Chain.
+func (o *others) plug(p Plugins) bool {
+	value := o.settings["plugins"]
+	if bytes.Equal(value, o.pluginsOf) {
+		return false
+	}
+	made, problems := p.instances()
+	if len(problems) > 0 {
+		panic("BUG: a setting that was checked is not valid: " + problems.Error())
+	}
+	o.plugins, o.pluginsOf = nil, value
+	if len(made) > 0 {
+		o.plugins = plugin.NewChain(made)
+	}
+	return true
 }

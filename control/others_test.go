@@ -156,3 +156,36 @@ func TestConsumersAndCertificatesKeepTheirLastGoodVersion(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// settings/plugins are plugins of every route: a change costs nothing of the routes.
+func TestPluginsOfEveryRouteAreOnTheSnapshot(t *testing.T) {
+	b := newBench(t)
+	b.apply(put("routes/a", route("/a", "a")))
+	if b.now.Plugins != nil {
+		t.Fatal("plugins that nobody wants")
+	}
+	table := b.now.Routes
+	b.apply(put("settings/plugins", `{"request-id":{},"proxy-rewrite":{"uri":"/x"}}`))
+	if b.now.Plugins == nil || strings.Join(b.now.Plugins.Names(), " ") != "request-id proxy-rewrite" || b.now.Routes != table {
+		t.Errorf("%+v", b.now)
+	}
+	times, chain := b.times, b.now.Plugins
+	b.apply(put("settings/limits", `{"body":"1KiB"}`))
+	b.apply(put("settings/plugins", `{"request-id":{"nothing":1}}`)) // bad: what was good stays
+	if b.times != times || b.now.Plugins != chain {
+		t.Errorf("%d snapshots more", b.times-times)
+	}
+	b.wantErrors("settings/plugins")
+	b.apply(del("settings/plugins"))
+	if b.now.Plugins != nil {
+		t.Error("they are still there")
+	}
+	for value, want := range map[string]string{
+		`{"nothing":{}}`: `nothing: "nothing" is not a plugin`, `{"request-id":1}`: "request-id: wants an object", `[]`: "wants an object",
+		`{"proxy-rewrite":{"regex_uri":["("]}}`: "proxy-rewrite.regex_uri",
+	} {
+		if err := Check("settings/plugins", []byte(value)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", value, err, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"sluice/internal/problem"
 	"sluice/internal/strict"
+	"sluice/plugin"
 	"sluice/proxy"
 	"sluice/upstream"
 )
@@ -18,6 +19,7 @@ type LiveSettings struct {
 	LogLevel *slog.Level                 // of the gateway's own log; nil = as it was started
 	Limits   func(*proxy.LimitsConfig)   // puts what is stored over the file's; nil = nothing is
 	Timeouts func(*proxy.TimeoutsConfig) // the same
+	Plugins  Plugins                     // of every route, around its own
 	Health   *upstream.HealthConfig      // of services that say nothing themselves; nil = nothing is looked at
 }
 
@@ -37,7 +39,8 @@ var settings = map[string]setting{
 		s.Timeouts, err = overlay[proxy.TimeoutsConfig](n)
 		return err
 	}},
-	"health": {upstream.HealthConfig{}, readHealth},
+	"plugins": {Plugins{}, readPlugins},
+	"health":  {upstream.HealthConfig{}, readHealth},
 }
 
 // SettingNames returns the names that a setting may have, sorted.
@@ -65,6 +68,26 @@ func (s *LiveSettings) DecodeSetting(name string, data []byte) error {
 		return problem.Problems{{Text: "wants an object, not " + node.Kind.String()}}
 	}
 	return asProblems(known.read(s, node)).Err()
+}
+
+// readPlugins checks plugins of every route; they are built for it and closed again.
+func readPlugins(s *LiveSettings, n *strict.Node) error {
+	var p Plugins
+	if problems := p.DecodeNode(n); len(problems) > 0 {
+		return problems
+	}
+	made, problems := p.instances()
+	closeAll(made)
+	for i := range problems {
+		problems[i].Path = strings.TrimPrefix(strings.TrimPrefix(problems[i].Path, "plugins"), ".")
+	}
+	s.Plugins = p
+	return problems.Err()
+}
+
+// instances builds the plugins of every route. Where the problems are not empty, what could be built has been closed again.
+func (p Plugins) instances() ([]plugin.Instance, problem.Problems) {
+	return (&Route{Plugins: p}).instances(standard)
 }
 
 func readLogLevel(s *LiveSettings, n *strict.Node) error {

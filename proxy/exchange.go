@@ -247,7 +247,7 @@ func (x *Exchange) begin(ended bool) {
 	x.askUpgrade()
 	x.setForwarded()
 	x.tellOfClient()
-	if v := x.route.Chain.Request(x); v.Action == plugin.Respond {
+	if v := x.filterRequest(); v.Action == plugin.Respond {
 		x.reply(v.Reply)
 		return
 	}

@@ -20,6 +20,7 @@ type Explanation struct {
 	More       bool                       // there are candidates beyond those
 	Route      *Route                     // nil where none wins
 	Allow      []string                   // after method_not_allowed: the methods that would match
+	Plugins    []string                   // in the order in which they run on the request
 	Service    *upstream.Service          // nil where the route's is not there
 	Node       *upstream.Node             // that the worker would ask next; nil where none can be asked
 	Failed     *fault.Error               // why the gateway itself would answer; nil where plugins and node decide
@@ -75,6 +76,10 @@ func (w *worker) explain(head []byte, from netip.Addr) *Explanation {
 		return e
 	}
 	e.Route = x.route
+	if every := x.snapshot.Plugins; every != nil {
+		e.Plugins = slices.Clone(every.Names())
+	}
+	e.Plugins = append(e.Plugins, x.route.Chain.Names()...)
 	if x.service = x.snapshot.Services[x.route.Service]; x.service != nil {
 		x.findKeys()
 		e.Service = x.service

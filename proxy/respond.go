@@ -49,7 +49,7 @@ func (x *Exchange) responseHead() {
 	x.state, x.status = stateRelaying, status
 	x.stripResponse()
 	x.setSticky()
-	x.route.Chain.Response(x)
+	x.filterResponse()
 	if len(x.transformers) > 0 {
 		x.transformHead()
 	}
@@ -167,11 +167,9 @@ func (x *Exchange) beginOwn(status, length int) {
 
 // sendOwn sends it: the plugins see its head as they see any other.
 func (x *Exchange) sendOwn(body []byte) {
-	if x.route != nil {
-		x.route.Chain.Response(x)
-		for i := len(x.transformers) - 1; i >= 0; i-- {
-			x.transformers[i].ResponseHead(x) // but not our own body
-		}
+	x.filterResponse()
+	for i := len(x.transformers) - 1; i >= 0; i-- {
+		x.transformers[i].ResponseHead(x) // but not our own body
 	}
 	if bodiless := x.resp.Status == 204 || x.resp.Status == 304; bodiless || x.req.Method == codec.MethodHead {
 		if !bodiless { // what the same request with GET would have had (RFC 9110 §8.6)

@@ -16,6 +16,7 @@ type Snapshot struct {
 	Routes   *router.Table[*Route] // never nil
 	Services []*upstream.Service   // by Route.Service; nil where the service has no node and no configuration
 
+	Plugins      *plugin.Chain // of every route, around its own; nil = none
 	Certificates *Certificates // nil = none
 	Challenges   *Challenges   // nil = none
 }

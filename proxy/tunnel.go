@@ -67,7 +67,7 @@ func (x *Exchange) responseUpgrade() {
 	x.resp.Header.StripHopByHop()
 	x.resp.Header.AddID(codec.FieldConnection, "Connection", upgradeOption)
 	x.resp.Header.AddID(codec.FieldUpgrade, "Upgrade", protocol)
-	x.route.Chain.Response(x)
+	x.filterResponse()
 	x.down.sendHead(&x.resp)
 	x.worker.stats.TunnelOpened()
 	x.call.tunnel()

@@ -152,8 +152,8 @@ func explanation(e *proxy.Explanation) *Explanation {
 	x := &Explanation{Revision: e.Revision, Path: e.Path, More: e.More, Candidates: []ExplainCandidate{}, Plugins: []string{}, Nodes: []string{}}
 	if e.Route != nil {
 		x.Route, x.Service = e.Route.ID, e.Route.ServiceName
-		x.Plugins = append(x.Plugins, e.Route.Chain.Names()...)
 	}
+	x.Plugins = append(x.Plugins, e.Plugins...)
 	for _, c := range e.Candidates {
 		words := reasons[c.Reason]
 		one := ExplainCandidate{

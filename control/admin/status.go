@@ -36,12 +36,15 @@ type Status struct {
 	LastApplied     *time.Time   `json:"last_applied,omitempty" doc:"when the last changes had been worked in"`
 	Store           *StoreStatus `json:"store,omitempty"`
 
-	Routes   int             `json:"routes" doc:"in force"`
-	Services int             `json:"services" doc:"in force: with a configuration, or named by a route"`
-	Nodes    int             `json:"nodes" doc:"registered, whatever their status"`
-	Health   []NodeHealth    `json:"health" nullable:"false" doc:"of the nodes of all services that are in force, by service and node"`
-	Held     []HeldNode      `json:"held" nullable:"false" doc:"nodes that are kept in force although their leases have ended, by key: most of their service's ended at once, and they are well"`
-	Errors   []ResourceError `json:"errors" nullable:"false" doc:"resources whose stored value is not in force, by key"`
+	Routes       int             `json:"routes" doc:"in force"`
+	Services     int             `json:"services" doc:"in force: with a configuration, or named by a route"`
+	Consumers    int             `json:"consumers" doc:"valid"`
+	Certificates int             `json:"certificates" doc:"in force"`
+	Settings     int             `json:"settings" doc:"in force"`
+	Nodes        int             `json:"nodes" doc:"registered, whatever their status"`
+	Health       []NodeHealth    `json:"health" nullable:"false" doc:"of the nodes of all services that are in force, by service and node"`
+	Held         []HeldNode      `json:"held" nullable:"false" doc:"nodes that are kept in force although their leases have ended, by key: most of their service's ended at once, and they are well"`
+	Errors       []ResourceError `json:"errors" nullable:"false" doc:"resources whose stored value is not in force, by key"`
 }
 
 // HeldNode is a node that is in force although its key is gone.
@@ -120,7 +123,8 @@ func status(d Deps, started time.Time) *Status {
 	s := &Status{
 		Version: d.Version, Go: runtime.Version(), Started: started.UTC(), Workers: d.Workers, Ready: now.Ready(),
 		StoreRevision: now.Revision, AppliedRevision: now.Published, Snapshots: now.Snapshots, LastApplied: moment(now.Applied),
-		Routes: now.Routes, Services: now.Services, Nodes: now.Nodes, Errors: []ResourceError{}, Health: []NodeHealth{}, Held: []HeldNode{},
+		Routes: now.Routes, Services: now.Services, Nodes: now.Nodes,
+		Consumers: now.Consumers, Certificates: now.Certificates, Settings: now.Settings, Errors: []ResourceError{}, Health: []NodeHealth{}, Held: []HeldNode{},
 	}
 	for _, e := range now.Errors {
 		s.Errors = append(s.Errors, resourceError(e))
