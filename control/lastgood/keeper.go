@@ -136,11 +136,13 @@ func (k *Keeper) Keep(changes []control.Change, revision int64) {
 // Confirm notes that the file, with what is about to be written, is what the store has now: from this moment on it counts as stale.
 func (k *Keeper) Confirm() {
 	now := time.Now()
+	current := false
+	k.note(func() { current = len(k.pending) == 0 && !k.status.Current.IsZero() }) // else the file that is about to be written will say so
+	if !current || os.Chtimes(k.path, now, now) != nil {
+		return
+	}
 	k.note(func() {
-		if len(k.pending) > 0 || k.status.Current.IsZero() {
-			return // the file that is about to be written will say so
-		}
-		if err := os.Chtimes(k.path, now, now); err == nil {
+		if k.status.Current.Before(now) {
 			k.status.Current = now
 		}
 	})
