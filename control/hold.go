@@ -217,11 +217,13 @@ func (h *Holder) hold(service string, nodes []*heldNode, changes []Change) []Cha
 // healthy is the word of upstream.NodeStatus for a node that its checks say is well.
 const healthy = "healthy"
 
-// health returns what the checks say of each node.
+// health returns what the checks say of each node. One whose name has several addresses is well while one of them is.
 func (h *Holder) health() map[nodeIdentity]string {
 	words := make(map[nodeIdentity]string)
 	for _, s := range h.options.Health() {
-		words[nodeIdentity{s.Service, s.Upstream}] = s.Health
+		if id := (nodeIdentity{s.Service, s.Upstream}); words[id] != healthy {
+			words[id] = s.Health
+		}
 	}
 	return words
 }
