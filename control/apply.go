@@ -204,8 +204,8 @@ func (w *work) deleteMissing(all []Change) {
 func (w *work) change(c *Change) {
 	e := w.engine
 	kind, id, ok := SplitKey(c.Key)
-	if rest, found := strings.CutPrefix(c.Key, ACMEFolder); found {
-		kind, id, ok = acmeKind, rest, true
+	if strings.HasPrefix(c.Key, IssuedFolder) || strings.HasPrefix(c.Key, ChallengeFolder) {
+		kind, id, ok = acmeKind, strings.TrimPrefix(c.Key, ACMEFolder), true
 	}
 	if !ok || kind == Users {
 		return // not a resource at all, or one that the data plane has nothing to do with

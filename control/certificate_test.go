@@ -107,3 +107,42 @@ func TestACertificateOfAnAuthorityIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// What an authority has issued is in force for the names that ask for it, and its questions while it asks; what else is kept of it is nobody's here.
+func TestWhatAuthoritiesIssueAndAskIsInTheSnapshot(t *testing.T) {
+	ca, b := testcert.NewAuthority(t), newBench(t)
+	pair := ca.Issue("a.test")
+	issued, err := json.Marshal(Issued{Cert: pair.CertPEM, Key: pair.KeyPEM})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.apply(put("certificates/x", `{"snis":["A.test","b.test"],"acme":{"terms_agreed":true}}`))
+	if b.now.Certificates.Find("a.test") != nil || len(b.ACME()) != 2 || b.ACME()[0].Leaf != nil {
+		t.Errorf("before: %+v", b.ACME())
+	}
+	b.apply(put(IssuedFolder+"a.test", string(issued)), put(ChallengeFolder+"1", `{"token":"t","answer":"t.x"}`))
+	b.wantErrors()
+	if c := b.now.Certificates.Find("a.test"); c == nil || c.ID != "x" || b.now.Certificates.Find("b.test") != nil || string(b.now.Challenges.Tokens["t"]) != "t.x" {
+		t.Errorf("issued: %+v, %+v", c, b.now.Challenges)
+	}
+	for _, name := range b.ACME() {
+		if (name.Leaf != nil) != (name.Name == "a.test") {
+			t.Errorf("%+v", name)
+		}
+	}
+	times := b.times
+	b.apply(put(ACMEFolder+"lock/x", `{}`), put(ACMEFolder+"storage/x", `1`), put(TicketsKey, `{}`))
+	if b.times != times {
+		t.Error("a snapshot shows what listeners do not need")
+	}
+	b.apply(put(IssuedFolder+"a.test", `{}`))
+	b.wantErrors(IssuedFolder + "a.test")
+	if b.now.Certificates.Find("a.test") == nil {
+		t.Error("a bad version has taken the good one's place")
+	}
+	b.apply(del(IssuedFolder+"a.test"), del(ChallengeFolder+"1"))
+	b.wantErrors()
+	if b.now.Certificates.Find("a.test") != nil || b.now.Challenges != nil {
+		t.Error("what is gone is in force still")
+	}
+}
