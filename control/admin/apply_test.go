@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sluice/control"
 )
 
 func (o *Outcome) actions() (list []string) {
@@ -116,5 +118,17 @@ func TestManyResourcesAreAppliedAtOnce(t *testing.T) {
 	g.do("POST", "/v1/apply", body).want(200).into(&o)
 	if g.store.writes != 1 {
 		t.Error("written again")
+	}
+}
+
+// FIELD: an external etcd takes 128 operations at once unless told otherwise. What it refuses for its size is said with what would help, and is not "unavailable".
+func TestAnApplyThatIsTooLargeForTheStoreSaysWhatWouldHelp(t *testing.T) {
+	g := newGateway(t)
+	g.store.meddle = func() {
+		g.store.fail = fmt.Errorf("etcd: commit of 200 changes: %w (too many operations)", control.ErrTooLarge)
+	}
+	document, _ := g.do("POST", "/v1/apply", `{"resources":[{"kind":"services","id":"a","value":{}}]}`).want(413).problems()
+	if !strings.Contains(document.Detail, "--max-txn-ops") || !strings.Contains(document.Detail, "nothing was changed") || strings.Contains(document.Detail, "may still") {
+		t.Errorf("%+v", document)
 	}
 }
