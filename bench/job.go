@@ -14,6 +14,7 @@ type job struct {
 	threads     int   // of wrk; 0 = 1
 	upload      int64 // bytes of a request body; 0 = a GET
 	pipeline    int   // requests that are sent at once; 0 = 1
+	streams     int   // requests at once on each connection, over HTTP/2; 0 = HTTP/1.1
 	fresh       bool  // a new connection for every request
 	changes     int   // routes that are changed each second meanwhile, where the rival can be told without a reload
 	handshake   handshake

@@ -53,6 +53,15 @@ var loadScenarios = []scenario{
 		j.pipeline = 16
 		return []variant{{job: j}}
 	}),
+	loadScenario("http2", "a small GET over HTTP/2 from clients, 16 connections", func(*options) []variant {
+		var list []variant
+		for _, n := range []int{1, 10, 100} {
+			j := smallJob(16)
+			j.streams = n
+			list = append(list, variant{name: fmt.Sprintf("%d stream%s", n, when(n > 1, "s")), job: j})
+		}
+		return list
+	}),
 	loadScenario("download", "answers with a body, over 16 connections", func(*options) []variant {
 		var list []variant
 		for _, n := range bodySizes {

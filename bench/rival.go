@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -17,6 +18,7 @@ type rival struct {
 	version string
 	setup   setup
 	port    int
+	http2   int   // the port that speaks HTTP/2 by prior knowledge; 0 = the same
 	workers []int // the processes whose CPU and memory count
 	process *process
 	check   bool      // whether it must do all of the job that jobcheck.go looks at
@@ -34,6 +36,11 @@ func (r *rival) scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// urlHTTP2 is url for HTTP/2 by prior knowledge.
+func (r *rival) urlHTTP2(path string) string {
+	return fmt.Sprintf("http://127.0.0.1:%d%s", cmp.Or(r.http2, r.port), r.setup.asked(path))
 }
 
 // redact takes secrets out of a configuration that is to be shown.

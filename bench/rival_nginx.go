@@ -35,6 +35,7 @@ http {
   }
   server {
     listen 127.0.0.1:{port} backlog=4096{reuseport}{ssl};
+    listen 127.0.0.1:{http2} http2 backlog=4096{reuseport};
     client_max_body_size 0;
     proxy_request_buffering off;
     proxy_http_version 1.1;
@@ -80,6 +81,10 @@ func startNginx(ctx context.Context, h *harness, dir string, s setup) (*rival, e
 		}
 		routes = "    include routes.conf;\n"
 	}
+	http2, err := freePort()
+	if err != nil {
+		return nil, err
+	}
 	ssl := ""
 	if s.tls {
 		c, err := h.certificateFiles()
@@ -92,12 +97,12 @@ func startNginx(ctx context.Context, h *harness, dir string, s setup) (*rival, e
 	if s.accessLog {
 		log = nginxLog
 	}
-	r, err := h.runNginx("nginx", dir, nginxProxy, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()), "{workers}", s.workerCount(),
+	r, err := h.runNginx("nginx", dir, nginxProxy, "{http2}", http2, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()), "{workers}", s.workerCount(),
 		"{ssl}", ssl, "{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{rewrite}", when(s.rewrite, nginxRewrite))
 	if err != nil {
 		return nil, err
 	}
-	r.check, r.setup = true, s
+	r.check, r.setup, r.http2 = true, s, http2
 	if err := r.ready(ctx); err != nil {
 		return nil, err
 	}

@@ -90,5 +90,8 @@ func (h *harness) generate(ctx context.Context, r *rival, j job, perSecond float
 	if perSecond > 0 {
 		return runOpenLoop(ctx, r.host(), r.setup.asked(j.path), j, perSecond, d)
 	}
+	if j.streams > 0 {
+		return runH2load(ctx, r.urlHTTP2(j.path), j, d)
+	}
 	return runWrk(ctx, h.dir, r.url(j.path), j, d)
 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// runH2load loads a url over HTTP/2 by prior knowledge: j.connections connections with j.streams requests at once on each.
+func runH2load(ctx context.Context, url string, j job, d time.Duration) (*load, error) {
+	cmd := exec.CommandContext(ctx, "h2load", "-t", strconv.Itoa(j.threadCount()), "-c", strconv.Itoa(j.connections), "-m", strconv.Itoa(j.streams),
+		"-D", strconv.Itoa(int(d/time.Second)), url)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("h2load: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return parseH2load(string(out))
+}
+
+var (
+	h2loadRate     = regexp.MustCompile(`finished in [^,]+, ([0-9.]+) req/s`)
+	h2loadRequests = regexp.MustCompile(`requests: \d+ total, \d+ started, (\d+) done, \d+ succeeded, (\d+) failed, (\d+) errored, (\d+) timeout`)
+	h2loadStatus   = regexp.MustCompile(`status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx`)
+	h2loadTraffic  = regexp.MustCompile(`traffic: .*?\((\d+)\) total`)
+)
+
+// parseH2load reads what h2load says at its end. It says no percentiles.
+func parseH2load(text string) (*load, error) {
+	find := func(re *regexp.Regexp) (numbers []float64, err error) {
+		m := re.FindStringSubmatch(text)
+		if m == nil {
+			return nil, fmt.Errorf("h2load: no %q in its output: %q", re, text)
+		}
+		for _, s := range m[1:] {
+			n, err := strconv.ParseFloat(s, 64)
+			if err != nil {
+				return nil, fmt.Errorf("h2load: %w", err)
+			}
+			numbers = append(numbers, n)
+		}
+		return numbers, nil
+	}
+	rate, err := find(h2loadRate)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := find(h2loadRequests)
+	if err != nil {
+		return nil, err
+	}
+	status, err := find(h2loadStatus)
+	if err != nil {
+		return nil, err
+	}
+	traffic, err := find(h2loadTraffic)
+	if err != nil {
+		return nil, err
+	}
+	l := &load{Requests: int64(requests[0]), Bytes: int64(traffic[0]), Rate: rate[0]}
+	for i, what := range []string{"requests that failed", "requests with an error", "answers that did not come in time"} {
+		if n := requests[i+1]; n > 0 {
+			l.Errors = append(l.Errors, fmt.Sprintf("%.0f %s", n, what))
+		}
+	}
+	if wrong := status[1] + status[2] + status[3]; wrong > 0 {
+		l.Errors = append(l.Errors, fmt.Sprintf("%.0f answers with another status than 2xx", wrong))
+	}
+	return l, nil
+}

@@ -1,0 +1,26 @@
+package main
+
+import "testing"
+
+func TestTheOutputOfH2loadIsRead(t *testing.T) {
+	const good = `finished in 2.00s, 12345.50 req/s, 1.85MB/s
+requests: 24691 total, 24791 started, 24691 done, 24691 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 24691 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 3.70MB (3879012) total, 1.20MB (1258291) headers (space savings 30.0%), 48.2KB (49382) data
+`
+	l, err := parseH2load(good)
+	if err != nil || l.Requests != 24691 || l.Rate != 12345.5 || l.Bytes != 3879012 || len(l.Errors) != 0 {
+		t.Errorf("%+v %v", l, err)
+	}
+	const bad = `finished in 2.00s, 1.00 req/s, 1B/s
+requests: 5 total, 5 started, 5 done, 2 succeeded, 1 failed, 2 errored, 0 timeout
+status codes: 2 2xx, 0 3xx, 0 4xx, 1 5xx
+traffic: 1B (1) total, 0B (0) headers (space savings 0.00%), 0B (0) data
+`
+	if l, err := parseH2load(bad); err != nil || len(l.Errors) != 3 {
+		t.Errorf("%+v %v", l, err)
+	}
+	if _, err := parseH2load("connect: refused"); err == nil {
+		t.Error("nothing was read, and no error")
+	}
+}
