@@ -165,7 +165,7 @@ func (k *callH2) cancel() {
 	} else {
 		c.codec.Forget(&k.stream)
 	}
-	silent := !k.began && !k.refused && c.lastRead < k.started && w.loop.Now() > k.started
+	silent := !k.began && !k.refused && c.lastRead <= k.started && w.loop.Now() > k.started
 	c.drop(&k.outlet)
 	k.free(w)
 	if silent {

@@ -1,0 +1,208 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/codec"
+	"sluice/codec/h2"
+	"sluice/internal/testnet"
+	"sluice/internal/unit"
+	"sluice/upstream"
+)
+
+// speakH2 is a node's script: it speaks HTTP/2 as the server, and answer says what is done with each request that is whole or has no body yet.
+func speakH2(answer func(c *nodeConn, codec *h2.Conn, s *h2.Stream, req *codec.Request) (out []byte)) func(*nodeConn) {
+	return func(c *nodeConn) {
+		var conn h2.Conn
+		conn.Reset(h2.Options{StreamWindow: 65535, ConnWindow: 65535, MaxBlock: 1 << 20})
+		c.write(string(conn.AppendPreface(nil)))
+		lim := codec.Limits{RequestLine: 1 << 16, Headers: 1 << 16, HeaderCount: 100}
+		var in []byte
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := c.r.Read(buf)
+			if err != nil {
+				return
+			}
+			in = append(in, buf[:n]...)
+			for {
+				ev, n, err := conn.Next(in)
+				if err != nil || n == 0 {
+					break
+				}
+				if ev.Kind == h2.EventOpen {
+					var req codec.Request
+					s := new(h2.Stream)
+					conn.Open(s, ev.ID, ev.End)
+					if _, err := conn.ReadRequest(nil, &req, ev.End, &lim); err != nil {
+						return
+					}
+					c.write(string(answer(c, &conn, s, &req)))
+				}
+				in = in[n:]
+				c.write(string(conn.Control()))
+			}
+		}
+	}
+}
+
+// okH2 is an answer of "ok".
+func okH2(conn *h2.Conn, s *h2.Stream) []byte {
+	var resp codec.Response
+	resp.Reset(nil)
+	resp.Status = 200
+	out := conn.AppendResponseHead(nil, s, &resp, false)
+	return conn.AppendData(out, s, []byte("ok"), true)
+}
+
+// RFC 9113 §8.7: what a node has refused it has not looked at, so that even a POST moves to another stream.
+func TestARefusedStreamIsNoFailedTry(t *testing.T) {
+	var mu sync.Mutex
+	refused := 0
+	n := newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		if refused++; refused < movesMost {
+			return conn.AppendReset(nil, s, h2.RefusedStream)
+		}
+		return okH2(conn, s)
+	}))
+	g := newGateway(t, []string{n.addr}, overHTTP2, withAttempts(1), withLog())
+	answer := exchangeRaw(t, g.addr, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
+	if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || !strings.Contains(answer, "ok") {
+		t.Error(answer)
+	}
+	if line := g.logged(t, 1)[0]; line.Retries != 0 {
+		t.Errorf("logged %+v", line)
+	}
+}
+
+// A node that was lost in a request may have acted on it.
+func TestOnlyWhatMayBeRepeatedIsSentAgainOverHTTP2(t *testing.T) {
+	for method, want := range map[string]string{"GET": "HTTP/1.1 200 ", "POST": "HTTP/1.1 502 "} {
+		n := newNode(t, speakH2(func(c *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte {
+			if c.n == 1 && s.ID == 3 {
+				c.reset()
+				return nil
+			}
+			return okH2(conn, s)
+		}))
+		g := newGateway(t, []string{n.addr}, overHTTP2)
+		g.connect(t).wantGet("ok")
+		answer := exchangeRaw(t, g.addr, method+" / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		if !strings.HasPrefix(answer, want) {
+			t.Errorf("%s: %s", method, answer)
+		}
+	}
+}
+
+// A node that has gone without a word costs one call its time, and not every call that follows.
+func TestAConnectionWithoutASignOfLifeIsGivenUp(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) {
+		if c.n == 1 { // it takes the settings, and nothing more
+			var conn h2.Conn
+			conn.Reset(h2.Options{StreamWindow: 65535, ConnWindow: 65535, MaxBlock: 1 << 20})
+			c.write(string(conn.AppendPreface(nil)))
+			c.hold()
+			return
+		}
+		speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte { return okH2(conn, s) })(c)
+	})
+	g := newGateway(t, []string{n.addr}, overHTTP2, withClock(), withAttempts(1), withService(func(c *upstream.Config) {
+		c.Timeout.Response = unit.Duration(time.Second)
+	}))
+	b := g.connect(t)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	g.await(t, "the node to be there", func(w *worker) bool {
+		for _, p := range w.poolsH2 {
+			return p.clients[0].open && p.clients[0].codec.Settled()
+		}
+		return false
+	})
+	g.await(t, "the call", waitingFor(waitHead))
+	g.pass(t, 2*time.Second)
+	b.answer().wantError(t, 504, "upstream_timeout")
+	g.pass(t, h2SignOfLife+time.Second)
+	b.wantGet("ok")
+	if got := n.opened.Load(); got != 2 {
+		t.Errorf("%d connections", got)
+	}
+}
+
+// The chaos of both protocols: requests of every kind at once over few connections, of which some are given up by the client and some by the node. Every answer that is
+// whole is right, and nothing is left behind.
+func TestChaosOverHTTP2LeavesNothingBehind(t *testing.T) {
+	node := originH2(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/abort":
+			_, _ = w.Write(make([]byte, 1000))
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		case "/early":
+			w.WriteHeader(418)
+		case "/hang":
+			<-r.Context().Done()
+		case "/leave":
+			w.Header().Set("Connection", "close") // GOAWAY
+			echo(w, r)
+		default:
+			echo(w, r)
+		}
+	})
+	g := newGateway(t, []string{node}, overHTTP2, withWorkers(2))
+	var running sync.WaitGroup
+	for i := range 8 {
+		client := h2cClient(t)
+		running.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(i), 7))
+			for range 100 {
+				path := []string{"/echo", "/echo", "/echo", "/abort", "/early", "/hang", "/leave"}[rnd.IntN(7)]
+				ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
+				if path == "/hang" || rnd.IntN(5) == 0 {
+					time.AfterFunc(time.Duration(rnd.IntN(3000))*time.Microsecond, cancel)
+				}
+				body := bytes.Repeat([]byte{byte('a' + i)}, rnd.IntN(200_000))
+				req, _ := http.NewRequestWithContext(ctx, "POST", "http://"+g.addr+path, io.MultiReader(bytes.NewReader(body)))
+				if resp, err := client.Do(req); err == nil {
+					got, err := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					if err == nil && resp.StatusCode == 200 && (path == "/echo" || path == "/leave") && !bytes.Equal(got, body) {
+						t.Errorf("%s: %d bytes of %d", path, len(got), len(body))
+					}
+				}
+				cancel()
+			}
+			client.CloseIdleConnections()
+		})
+	}
+	running.Wait()
+	for _, w := range g.workers {
+		testnet.Await(t, "the streams to be gone", func() bool {
+			clean := make(chan bool)
+			w.loop.Post(func() {
+				ok := true
+				for at := w.sessions; at != nil; at = at.next {
+					if s, is := at.session.(*sessionH2); is && (s.requests > 0 || s.codec.Streams() > 0 || s.behind > 0) {
+						ok = false
+					}
+				}
+				for _, p := range w.poolsH2 {
+					ok = ok && len(p.waiting) == 0
+					for _, c := range p.clients {
+						ok = ok && c.calls == 0 && c.codec.Streams() == 0 && c.behind == 0
+					}
+				}
+				clean <- ok
+			})
+			return <-clean
+		})
+	}
+}
