@@ -126,6 +126,7 @@ type TimeoutsConfig struct {
 	ResponseHeader unit.Duration `json:"response_header"` // from the last byte of the request to the response head; beyond: 504
 	ResponseBody   unit.Duration `json:"response_body"`   // between two reads of a response body
 	TunnelIdle     unit.Duration `json:"tunnel_idle"`     // between two bytes of an upgraded connection, either way
+	ConnectionAge  unit.Duration `json:"connection_age"`  // of a downstream connection, after which it ends in order; 0 = any
 	Drain          unit.Duration `json:"drain"`           // that a graceful stop waits for exchanges in flight; 0 = not at all
 }
 
@@ -139,7 +140,7 @@ func (c *TimeoutsConfig) SetDefaults() {
 	}
 }
 
-// Validate reports everything that is wrong, with paths below "timeouts". None but drain may be 0: a wait without an end is how a slow
+// Validate reports everything that is wrong, with paths below "timeouts". None but connection_age and drain may be 0: a wait without an end is how a slow
 // client or node keeps what it holds for ever.
 func (c *TimeoutsConfig) Validate() error {
 	var p problem.Problems
@@ -151,6 +152,9 @@ func (c *TimeoutsConfig) Validate() error {
 	checkTimeout(&p, "response_header", c.ResponseHeader, maxTimeout)
 	checkTimeout(&p, "response_body", c.ResponseBody, maxTimeout)
 	checkTimeout(&p, "tunnel_idle", c.TunnelIdle, maxTimeout)
+	if d := c.ConnectionAge.Std(); d != 0 {
+		checkTimeout(&p, "connection_age", c.ConnectionAge, maxTimeout)
+	}
 	if d := c.Drain.Std(); d > maxTimeout {
 		p.Add("drain", "%v is longer than %v", c.Drain, maxTimeout)
 	}

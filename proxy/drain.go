@@ -44,7 +44,13 @@ func (w *worker) stopAccepting(empty chan<- struct{}) {
 // last reports whether the answer whose head is about to be sent is the last on its connection because memory is short or the worker drains. Requests that have come behind
 // this one would be lost then: while another process takes over they are answered first.
 func (s *session) last() bool {
-	return s.worker.server.short() || s.worker.draining && !(s.worker.handingOver && s.phase == phaseWait && len(s.conn.Unread()) > 0)
+	return s.worker.server.short() || s.aged() || s.worker.draining && !(s.worker.handingOver && s.phase == phaseWait && len(s.conn.Unread()) > 0)
+}
+
+// aged reports whether the connection has lasted as long as one may.
+func (s *session) aged() bool {
+	age := s.set.timeouts.connectionAge
+	return age > 0 && s.worker.loop.Now()-s.born > int64(age)
 }
 
 // tellIfEmpty tells who waits for the drain that no session is left.

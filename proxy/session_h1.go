@@ -40,6 +40,7 @@ type session struct {
 	sentMark  uint64 // conn.Delivered when the timer was set
 
 	seat seat
+	born int64 // loop time
 }
 
 // request is a request under way on a session. It is the worker's again when it is over.
@@ -84,7 +85,7 @@ var (
 )
 
 func newSession(w *worker, c *event.Conn, from client) *session {
-	s := &session{worker: w, conn: c, client: from, set: w.server.settings.Load()}
+	s := &session{worker: w, conn: c, client: from, set: w.server.settings.Load(), born: w.loop.Now()}
 	s.timer.Owner, s.sendTimer.Owner = s, s
 	c.FailOnHangup()
 	w.link(&s.seat, s, &s.client)

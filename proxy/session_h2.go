@@ -31,6 +31,7 @@ type sessionH2 struct {
 	served   bool        // a request has come
 	timer    event.Timer // for the next request, or what the phase waits for
 	frame    event.Timer // for the rest of a frame or of a header block, and at first for the client's settings
+	age      event.Timer // for the end of a connection that has lasted long enough
 	linger   int         // bytes that linger still puts up with
 	filled   int64       // loop time at which the allowance was filled up last
 
@@ -73,12 +74,15 @@ var (
 // newSessionH2 makes the session of a connection that speaks HTTP/2: by ALPN, or by prior knowledge as its first bytes have shown.
 func newSessionH2(w *worker, c *event.Conn, cl client) *sessionH2 {
 	s := &sessionH2{mux: mux{worker: w, out: c}, conn: c, client: cl, set: w.server.settings.Load(), filled: w.loop.Now()}
-	s.timer.Owner, s.frame.Owner, s.send.Owner = s, s, s
+	s.timer.Owner, s.frame.Owner, s.send.Owner, s.age.Owner = s, s, s, s
 	s.codec.Reset(h2.Options{StreamWindow: h2StreamWindow, ConnWindow: h2ConnWindow, Connect: true, MaxBlock: maxBlock(s.set)})
 	c.FailOnHangup()
 	w.link(&s.seat, s, &s.client)
 	c.Commit(s.codec.AppendPreface(c.Buffer()))
 	w.loop.SetTimer(&s.timer, s.set.timeouts.keepAlive)
+	if age := s.set.timeouts.connectionAge; age > 0 {
+		w.loop.SetTimer(&s.age, age)
+	}
 	w.loop.SetTimer(&s.frame, s.set.timeouts.requestHeader)
 	return s
 }
@@ -269,6 +273,9 @@ func (s *sessionH2) Expired(t *event.Timer) {
 	case &s.send:
 		s.sendExpired()
 		return
+	case &s.age:
+		s.drain()
+		return
 	}
 	switch {
 	case s.phase == h2Warned:
@@ -368,6 +375,7 @@ func (s *sessionH2) close() {
 	s.worker.loop.DropTimer(&s.timer)
 	s.worker.loop.DropTimer(&s.frame)
 	s.worker.loop.DropTimer(&s.send)
+	s.worker.loop.DropTimer(&s.age)
 	s.worker.leave(&s.seat)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"sluice/codec/h2"
 	"sluice/internal/testnet"
+	"sluice/internal/unit"
 )
 
 // RFC 9113 §8.1: an answer before the end of the request ends the stream with NO_ERROR behind it.
@@ -154,6 +155,27 @@ func TestHTTP2KeepsTheTimeouts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// timeouts.connection_age, for either protocol: what is under way is answered, and the next request comes on another connection.
+func TestConnectionsEndWhenTheyHaveLastedLongEnough(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr}, withClock(), withTimeouts(func(c *TimeoutsConfig) { c.ConnectionAge = unit.Duration(10 * time.Second) }))
+	b := g.connect(t)
+	b.wantGet("ok")
+	p := g.dialH2(t)
+	p.answered(p.ask("GET", "/", true))
+	g.pass(t, 11*time.Second)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if a := b.answer(); a.status != 200 || a.get("Connection") != "close" {
+		t.Errorf("%+v", a)
+	}
+	p.hears("go away 2147483647 NO_ERROR")
+	if got := p.answered(p.ask("GET", "/", true)); got != "ok" {
+		t.Error(got)
+	}
+	g.pass(t, 2*time.Second)
+	p.hears("go away 3 NO_ERROR")
 }
 
 // firstH2 returns the session of HTTP/2 that was opened last.

@@ -39,6 +39,7 @@ type timeouts struct {
 	requestHeader, requestBody, keepAlive, send time.Duration
 	connect, responseHeader, responseBody       time.Duration
 	tunnelIdle                                  time.Duration
+	connectionAge                               time.Duration // 0 = any
 }
 
 func newSettings(c *Settings) *settings {
@@ -52,7 +53,7 @@ func newSettings(c *Settings) *settings {
 		timeouts: timeouts{
 			requestHeader: t.RequestHeader.Std(), requestBody: t.RequestBody.Std(), keepAlive: t.KeepAlive.Std(), send: t.Send.Std(),
 			connect: t.Connect.Std(), responseHeader: t.ResponseHeader.Std(), responseBody: t.ResponseBody.Std(),
-			tunnelIdle: t.TunnelIdle.Std(),
+			tunnelIdle: t.TunnelIdle.Std(), connectionAge: t.ConnectionAge.Std(),
 		},
 		trusting: len(c.TrustedProxies) > 0,
 	}
