@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"runtime"
 	"strings"
 	"testing"
 
+	"sluice/internal/testcert"
 	"sluice/plugin"
 	"sluice/plugin/requestid"
 )
@@ -26,6 +28,9 @@ func newPingPong(t testing.TB, g *gateway, request string) *pingPong {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	if g.config.Listeners[0].TLS {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}
@@ -104,22 +109,37 @@ func TestARequestAllocatesNothing(t *testing.T) {
 			n := quietNode(t, c.mark)
 			g := newGateway(t, []string{n.addr}, c.options...)
 			p := newPingPong(t, g, c.request)
-			const warm, requests = 500, 5000
-			var before, after runtime.MemStats
-			for i := range warm + requests {
-				if i == warm {
-					runtime.ReadMemStats(&before)
-				}
-				if err := p.do(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			runtime.ReadMemStats(&after)
-			if per := float64(after.Mallocs-before.Mallocs) / requests; per >= 0.05 {
+			if per := allocations(t, p); per >= 0.05 {
 				t.Errorf("%.3f allocations per request", per)
 			}
 		})
 	}
+}
+
+// Over TLS there is what crypto/tls allocates itself for the records that it reads, three for the two ends together, and nothing beside.
+func TestARequestOverTLSAllocatesWhatCryptoTLSDoes(t *testing.T) {
+	n := quietNode(t, "\r\n\r\n")
+	g := newGateway(t, []string{n.addr}, withCertificates(certificate("1", testcert.NewAuthority(t).Issue("a.test"), "*")))
+	if per := allocations(t, newPingPong(t, g, "GET /index.html?q=1 HTTP/1.1\r\n"+browserFields+"\r\n")); per >= 3.05 {
+		t.Errorf("%.3f allocations per request", per)
+	}
+}
+
+// allocations returns how many the whole process makes for a request.
+func allocations(t testing.TB, p *pingPong) float64 {
+	t.Helper()
+	const warm, requests = 500, 5000
+	var before, after runtime.MemStats
+	for i := range warm + requests {
+		if i == warm {
+			runtime.ReadMemStats(&before)
+		}
+		if err := p.do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / requests
 }
 
 func BenchmarkKeepAliveGet(b *testing.B) {
