@@ -140,3 +140,29 @@ func TestATryAllocatesNothing(t *testing.T) {
 		}
 	})
 }
+
+// What a request costs here in a service with all defaults, from entering to leaving: to be held against the 16 to 18 µs that it costs in all.
+func BenchmarkRequest(b *testing.B) {
+	for _, by := range []string{"roundrobin", "least_conn", "ewma"} {
+		b.Run(by, func(b *testing.B) {
+			s := balancedBy(b, BalancerConfig{Type: by}, 1, 1, 1, 1)
+			var try Try
+			var pending Pending
+			var now int64
+			b.ReportAllocs()
+			for b.Loop() {
+				now += int64(time.Microsecond)
+				s.Enter()
+				s.CountRequest(0, now)
+				node := s.Pick(0, Want{Now: now})
+				try.Begin(s, 0, node, now)
+				pending.Enter(s, node)
+				pending.Leave()
+				try.Answered(200, now)
+				try.Whole()
+				try.End()
+				s.Leave()
+			}
+		})
+	}
+}
