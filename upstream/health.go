@@ -36,7 +36,7 @@ func (s *serviceState) settle(n *Node, was uint32, why string) {
 	n.why = why
 	s.registry.log().Log(s.registry.context, level, text, "service", s.name, "node", n.Address, "why", why)
 	s.view.Stats.Flip(in)
-	s.muster()
+	s.musterSoon()
 }
 
 // policy returns the halves of health that are in force: the service's own or, where it has none, those of the settings. The caller holds s.mu.

@@ -61,6 +61,18 @@ func (s *serviceState) muster() {
 	s.tellNodes()
 }
 
+// musterSoon makes the roster anew in a moment, once for all flips that come until then: a rack that goes out takes thousands of nodes with it. The caller holds s.mu.
+func (s *serviceState) musterSoon() {
+	if s.mustering {
+		return
+	}
+	s.mustering = true
+	s.later(0, func() {
+		s.mustering = false
+		s.muster()
+	})
+}
+
 // tellNodes tells how many nodes are in.
 func (s *serviceState) tellNodes() {
 	if active, passive := s.policy(); active == nil && passive == nil {

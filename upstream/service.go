@@ -90,18 +90,19 @@ type serviceState struct {
 	ejected    atomic.Int32                  // nodes
 	maxEjected atomic.Int32
 
-	mu       sync.Mutex            // guards what follows; never taken on a loop
-	view     *Service              // the latest
-	members  []member              // of that view
-	nodes    map[string]*Node      // by identity
-	specs    []NodeSpec            // of the latest view
-	names    map[string]*nameState // those of them that are names
-	ring     *ring                 // of the latest roster; nil without CHash
-	secure   *secure               // of the latest view
-	sweeping bool                  // a sweep is due
-	adaption adaption
-	heads    heads
-	closed   bool // the service is gone: nothing is done for it any more
+	mu        sync.Mutex            // guards what follows; never taken on a loop
+	view      *Service              // the latest
+	members   []member              // of that view
+	nodes     map[string]*Node      // by identity
+	specs     []NodeSpec            // of the latest view
+	names     map[string]*nameState // those of them that are names
+	ring      *ring                 // of the latest roster; nil without CHash
+	secure    *secure               // of the latest view
+	sweeping  bool                  // a sweep is due
+	mustering bool                  // a new roster is due
+	adaption  adaption
+	heads     heads
+	closed    bool // the service is gone: nothing is done for it any more
 }
 
 // localState is a worker's own part: no other touches it.
