@@ -63,6 +63,10 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 			return
 		}
 	}
+	if x.tries > 0 && !x.try.AsRetry() {
+		x.fail(fault.New("connect", fault.Upstream, fault.Overloaded, nil))
+		return
+	}
 	if (fresh || !node.Idle(x.worker.index)) && !x.pending.Enter(x.service, node) {
 		x.fail(fault.New("connect", fault.Upstream, fault.Overloaded, nil))
 		return

@@ -30,6 +30,10 @@ func (x *Exchange) hedgeNow() {
 	if !x.secondTry.Begin(x.service, x.worker.index, node, now) {
 		return
 	}
+	if !x.secondTry.AsRetry() {
+		x.secondTry.End()
+		return
+	}
 	second, err := x.worker.dial(x, node, false)
 	if err != nil {
 		x.secondTry.End()

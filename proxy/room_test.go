@@ -232,9 +232,15 @@ func TestConnectionsAreOpenedBeforeTheFirstRequest(t *testing.T) {
 
 // Retries in flight are bounded apart from their budget.
 func TestRetriesInFlightAreBounded(t *testing.T) {
+	for name, b := range map[string]upstream.BreakerConfig{"service": {MaxRetries: 1}, "node": {PerNode: upstream.NodeBreaker{MaxRetries: 1}}} {
+		t.Run(name, func(t *testing.T) { retriesInFlight(t, b) })
+	}
+}
+
+func retriesInFlight(t *testing.T, breaker upstream.BreakerConfig) {
 	heads, gate := make(chan string, 10), make(chan struct{})
 	n := newNodeAt(t, "127.0.0.2:0", func(c *nodeConn) { heads <- c.head(); c.await(gate); c.write(ok) }) // behind the closed port in the order of addresses
-	g := newGateway(t, []string{closedPort(t), n.addr}, withBreaker(upstream.BreakerConfig{MaxRetries: 1}))
+	g := newGateway(t, []string{closedPort(t), n.addr}, withBreaker(breaker))
 	first, second := g.connect(t), g.connect(t)
 	first.send(get)
 	testnet.Receive(t, "the retry of the first request", heads)

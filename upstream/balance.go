@@ -99,7 +99,7 @@ type picking struct {
 const none = -1
 
 // fits reports whether n may be asked.
-func (p *picking) fits(n *Node) bool { return p.mayFit(n) && n.room(p.worker) }
+func (p *picking) fits(n *Node) bool { return p.mayFit(n) && n.room(p.worker, len(p.want.Tried) > 0) }
 
 // mayFit reports the same of a node that has room. In panic a first try goes to any node, but further ones to those that are in: while nobody is, a retry would only be load.
 func (p *picking) mayFit(n *Node) bool {

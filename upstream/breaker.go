@@ -11,6 +11,7 @@ type bounds struct {
 	conns        int64
 	nodeRequests int64
 	nodePending  int64
+	nodeRetries  int64
 	nodeConns    int64
 }
 
@@ -18,7 +19,7 @@ type bounds struct {
 func boundsOf(b *BreakerConfig, p *PoolConfig) *bounds {
 	made := bounds{
 		pending: int64(b.MaxPending), conns: int64(b.MaxConnections),
-		nodeRequests: int64(b.PerNode.MaxRequests), nodePending: int64(b.PerNode.MaxPending), nodeConns: int64(p.MaxPerNode),
+		nodeRequests: int64(b.PerNode.MaxRequests), nodePending: int64(b.PerNode.MaxPending), nodeRetries: int64(b.PerNode.MaxRetries), nodeConns: int64(p.MaxPerNode),
 	}
 	if made == (bounds{}) {
 		return nil
@@ -70,13 +71,16 @@ func (s *Service) LeaveRetry() {
 	}
 }
 
-// room reports whether that worker may give the node one more exchange.
-func (n *Node) room(worker int) bool {
+// room reports whether that worker may give the node one more exchange, or one more that was tried elsewhere before.
+func (n *Node) room(worker int, retry bool) bool {
 	b := n.owner.bounds.Load()
 	if b == nil {
 		return true
 	}
 	if b.nodeRequests > 0 && n.load.active.Load() >= b.nodeRequests {
+		return false
+	}
+	if retry && b.nodeRetries > 0 && n.retrying.Load() >= b.nodeRetries {
 		return false
 	}
 	return n.Idle(worker) || !b.connsUsed(n)
@@ -154,7 +158,7 @@ func (s *Service) Full(worker int, w Want) bool {
 	}
 	p := picking{roster: s.state.roster.Load(), service: s, worker: worker, want: w}
 	for _, n := range p.roster.nodes {
-		if p.mayFit(n) && !n.room(worker) {
+		if p.mayFit(n) && !n.room(worker, len(w.Tried) > 0) {
 			return true
 		}
 	}

@@ -109,6 +109,7 @@ type BreakerConfig struct {
 type NodeBreaker struct {
 	MaxRequests int `json:"max_requests,omitempty"`
 	MaxPending  int `json:"max_pending,omitempty"` // connections that are being established
+	MaxRetries  int `json:"max_retries,omitempty"` // tries beyond the first of their exchanges
 }
 
 // AdaptiveConfig lowers the number of exchanges in flight when the service's latency rises.

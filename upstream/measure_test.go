@@ -114,7 +114,7 @@ func TestATryAllocatesNothing(t *testing.T) {
 		defer c.Close()
 		c.config.Balancer.Type = "ewma"
 		c.config.Retry.Hedge = &HedgeConfig{}
-		c.config.Breaker = BreakerConfig{MaxRequests: 9, MaxPending: 9, MaxRetries: 9, Adaptive: &AdaptiveConfig{}, PerNode: NodeBreaker{MaxRequests: 9, MaxPending: 9}}
+		c.config.Breaker = BreakerConfig{MaxRequests: 9, MaxPending: 9, MaxRetries: 9, Adaptive: &AdaptiveConfig{}, PerNode: NodeBreaker{MaxRequests: 9, MaxPending: 9, MaxRetries: 9}}
 		c.open()
 		s := c.service
 		c.answers(2, time.Millisecond)
@@ -128,6 +128,9 @@ func TestATryAllocatesNothing(t *testing.T) {
 			}
 			node := s.Pick(0, Want{Now: now})
 			try.Begin(s, 0, node, now)
+			if !try.AsRetry() {
+				t.Error("there is no room for a retry")
+			}
 			pending.Enter(s, node)
 			pending.Leave()
 			try.Answered(200, now+1)

@@ -25,6 +25,7 @@ type Node struct {
 	owner    *serviceState
 	conns    atomic.Int64 // open connections of all workers
 	pending  atomic.Int64 // connections that are being established, where they are counted
+	retrying atomic.Int64 // tries that are not the first of their exchanges, where they are counted
 	retired  atomic.Bool  // no longer named by any snapshot; pools keep nothing of it
 	pools    []pool       // by worker
 	load     load

@@ -10,6 +10,7 @@ type Try struct {
 	start   int64         // loop time
 	took    time.Duration // to the head of an answer
 	counted bool
+	retry   bool // it is counted as one
 	good    bool // the answer's head has come, and is not an error
 }
 
@@ -24,6 +25,20 @@ func (t *Try) Begin(s *Service, worker int, n *Node, now int64) bool {
 		s.state.active.Add(1)
 	}
 	*t = Try{service: s, worker: worker, node: n, start: now, counted: s.counted}
+	return true
+}
+
+// AsRetry tells that the try is not the first of its exchange. It returns false where the node has all of those that it may have.
+func (t *Try) AsRetry() bool {
+	b := t.service.state.bounds.Load()
+	if b == nil || b.nodeRetries == 0 {
+		return true
+	}
+	if t.node.retrying.Add(1) > b.nodeRetries {
+		t.node.retrying.Add(-1)
+		return false
+	}
+	t.retry = true
 	return true
 }
 
@@ -68,6 +83,11 @@ func (t *Try) Failed(f Failure, now int64) {
 
 // End tells that the node has nothing more to do with the try. It may be called again.
 func (t *Try) End() {
+	if t.retry {
+		t.retry = false
+		t.node.retrying.Add(-1)
+		t.service.state.freed()
+	}
 	if t.counted {
 		t.counted = false
 		t.node.load.active.Add(-1)

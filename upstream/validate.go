@@ -106,6 +106,7 @@ func (b *BreakerConfig) validate() error {
 	within(&p, "max_retries", b.MaxRetries, 0, 1<<30)
 	within(&p, "per_node.max_requests", b.PerNode.MaxRequests, 0, 1<<30)
 	within(&p, "per_node.max_pending", b.PerNode.MaxPending, 0, 1<<30)
+	within(&p, "per_node.max_retries", b.PerNode.MaxRetries, 0, 1<<30)
 	lasts(&p, "queue_timeout", b.QueueTimeout, 0)
 	if a := b.Adaptive; a != nil {
 		within(&p, "adaptive.min_limit", a.MinLimit, 1, 1<<20)

@@ -49,12 +49,18 @@ func play(ctx context.Context, length time.Duration, o *origins, enter func(phas
 		}},
 	}
 	for _, s := range steps {
+		// What fails while processes are being killed belongs to the outage, and what does while they start does too.
+		if s.phase == phaseOutage {
+			enter(s.phase)
+		}
 		if s.do != nil {
 			if err := s.do(); err != nil {
 				return err
 			}
 		}
-		enter(s.phase)
+		if s.phase != phaseOutage {
+			enter(s.phase)
+		}
 		if err := wait(s.part); err != nil {
 			return err
 		}
