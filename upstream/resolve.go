@@ -157,10 +157,12 @@ func resolveHost(ctx context.Context, r *net.Resolver, address string, like inst
 	}
 	use := append(v6, v4...)
 	if len(v4) > 0 && len(v6) > 0 {
-		use = v4
-		if reached(ctx, v6, v4) {
+		switch reached(ctx, v6, v4) {
+		case 1:
 			use = v6
-		}
+		case 2:
+			use = v4
+		} // where nobody answers now, whichever does later is found among all
 	}
 	var all []instance
 	for _, addr := range use {
@@ -177,16 +179,16 @@ func resolveHost(ctx context.Context, r *net.Resolver, address string, like inst
 // headStart is how long the first family has before the second is tried too (RFC 8305 §8, Connection Attempt Delay).
 const headStart = 250 * time.Millisecond
 
-// reached reports which of two families connects first, the first with a head start (RFC 8305, happy eyeballs): true for the first. An instance is the same by either, so the family is
+// reached returns which of two families connects first, the first with a head start (RFC 8305, happy eyeballs): 1 or 2, or 0 where neither does. An instance is the same by either, so the family is
 // decided once for an answer, off the loops, and every later connection is spared the race.
-func reached(ctx context.Context, first, second []netip.AddrPort) bool {
+func reached(ctx context.Context, first, second []netip.AddrPort) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	won := make(chan bool, 2) // true: the first family; nothing where neither can be reached
+	won := make(chan int, 2)
 	failed := make(chan struct{})
 	go func() {
 		if connects(ctx, first) {
-			won <- true
+			won <- 1
 		}
 		close(failed)
 	}()
@@ -199,19 +201,19 @@ func reached(ctx context.Context, first, second []netip.AddrPort) bool {
 		case <-ctx.Done():
 		}
 		if connects(ctx, second) {
-			won <- false
+			won <- 2
 		}
 	}()
 	select {
-	case first := <-won:
-		return first
+	case which := <-won:
+		return which
 	case <-ended: // the second has come to nothing; the first may still, or has won at the same moment
 		<-failed
 		select {
-		case first := <-won:
-			return first
+		case which := <-won:
+			return which
 		default:
-			return false
+			return 0
 		}
 	}
 }

@@ -308,10 +308,10 @@ func TestTheFamilyThatConnectsFirstIsUsed(t *testing.T) {
 	nobody := []netip.AddrPort{netip.MustParseAddrPort(closed.Addr().String())}
 	for _, c := range []struct {
 		first, second []netip.AddrPort
-		want          bool
-	}{{here, here, true}, {nobody, here, false}, {here, nobody, true}, {nobody, nobody, false}} {
+		want          int
+	}{{here, here, 1}, {nobody, here, 2}, {here, nobody, 1}, {nobody, nobody, 0}} {
 		if got := reached(t.Context(), c.first, c.second); got != c.want {
-			t.Errorf("first %v, second %v: %v", c.first, c.second, got)
+			t.Errorf("first %v, second %v: %d", c.first, c.second, got)
 		}
 	}
 }
