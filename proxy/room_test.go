@@ -239,7 +239,13 @@ func TestRetriesInFlightAreBounded(t *testing.T) {
 
 func retriesInFlight(t *testing.T, breaker upstream.BreakerConfig) {
 	heads, gate := make(chan string, 10), make(chan struct{})
-	n := newNodeAt(t, "127.0.0.2:0", func(c *nodeConn) { heads <- c.head(); c.await(gate); c.write(ok) }) // behind the closed port in the order of addresses
+	n := newNodeAt(t, "127.0.0.2:0", func(c *nodeConn) { // behind the closed port in the order of addresses
+		for head := c.head(); head != ""; head = c.head() {
+			heads <- head
+			c.await(gate)
+			c.write(ok)
+		}
+	})
 	g := newGateway(t, []string{closedPort(t), n.addr}, withBreaker(breaker))
 	first, second := g.connect(t), g.connect(t)
 	first.send(get)

@@ -151,14 +151,14 @@ func (p *Pending) Leave() {
 	s.freed()
 }
 
-// Full reports whether some node would have been picked if it had room.
+// Full tells, after a pick that has come to nothing, whether some node would have been picked if it had had room. It may have some by now: nothing stands still meanwhile.
 func (s *Service) Full(worker int, w Want) bool {
 	if s.state.bounds.Load() == nil {
 		return false
 	}
 	p := picking{roster: s.state.roster.Load(), service: s, worker: worker, want: w}
 	for _, n := range p.roster.nodes {
-		if p.mayFit(n) && !n.room(worker, len(w.Tried) > 0) {
+		if p.mayFit(n) {
 			return true
 		}
 	}
