@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/testnet"
 	"sluice/upstream"
@@ -161,6 +162,38 @@ func TestAPostOfWhichNothingWasSentIsSentAgain(t *testing.T) {
 	testnet.Await(t, "the node's reset", func() bool { return n.open() == 0 })
 	close(out)
 	b.answer().want(t, 200, "ok")
+}
+
+// The node's end comes while the worker is busy, behind a POST that may not be repeated: the connection is looked at before it is used.
+func TestAPostIsNotSentOnAConnectionThatHasJustEnded(t *testing.T) {
+	end := make(chan struct{})
+	n := newNode(t, func(c *nodeConn) {
+		for c.head() != "" {
+			c.take(4)
+			c.write(ok)
+			if c.n == 1 {
+				c.await(end)
+				return
+			}
+		}
+	})
+	g := newGateway(t, []string{n.addr}, withClock(), withLog())
+	b := g.connect(t)
+	b.send(post)
+	b.answer().want(t, 200, "ok")
+	g.await(t, "the client's connection to be idle", in(phaseIdle))
+	g.pass(t, 2*time.Second)
+	in, out := make(chan struct{}), make(chan struct{})
+	g.workers[0].loop.Post(func() { close(in); <-out })
+	testnet.Receive(t, "the worker", in)
+	b.send(post)
+	close(end)
+	testnet.Await(t, "the node's end", func() bool { return n.open() == 0 })
+	close(out)
+	b.answer().want(t, 200, "ok")
+	if l := g.logged(t, 2)[1]; l.Retries != 0 {
+		t.Errorf("logged %+v", l)
+	}
 }
 
 func TestAGetThatIsResetOnAFreshConnectionIsTriedOnAnotherNodeOnly(t *testing.T) {

@@ -79,12 +79,25 @@ func (p *pool) take() *Conn {
 		p.idle = p.idle[:last]
 		c.idle = false
 		c.Loop().StopTimer(&c.timer)
-		if !c.PeerShut() && c.tls == c.node.tls.Load() {
+		if c.tls == c.node.tls.Load() && c.stillGood() {
 			return c
 		}
 		c.Discard()
 	}
 	return nil
+}
+
+// longRest is when a connection has rested for so long that the node may have ended it in this moment: no idle timeout is shorter, and one that is busy is not
+// asked about.
+const longRest = time.Second
+
+// stillGood reports whether the node has not ended the connection, as far as can be known: after a long rest the kernel is asked, since what it has to tell may
+// stand in the same batch of events behind the request that is to be sent.
+func (c *Conn) stillGood() bool {
+	if c.Loop().Now()-c.idleSince < int64(longRest) {
+		return !c.PeerShut()
+	}
+	return c.Quiet()
 }
 
 // Release gives the connection back after a complete answer. It is closed instead where the pool is full, the node is retired, or bytes have come that

@@ -115,6 +115,15 @@ func (c *Conn) PeerShut() bool { return c.shut || c.eof || c.broken != nil || c.
 // Silent reports whether the peer has sent nothing that was not consumed, as far as the kernel has told: then closing makes no reset.
 func (c *Conn) Silent() bool { return c.r == c.w && !c.more && (c.layer == nil || !c.wet) }
 
+// Quiet asks the kernel whether the peer has neither ended its side nor said anything, of which the loop may not have heard yet. It costs a system call.
+func (c *Conn) Quiet() bool {
+	if c.PeerShut() || c.r < c.w {
+		return false
+	}
+	_, errno := sysPeek(c.fd)
+	return errno == unix.EAGAIN
+}
+
 // Close closes the connection at once. What is queued is lost. It may be called again.
 func (c *Conn) Close() {
 	if c.closed {

@@ -32,6 +32,13 @@ func sysWritev(fd int, iov []unix.Iovec) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// sysPeek reports what a read would: how many bytes there are, of one at most, and takes none.
+func sysPeek(fd int) (int, unix.Errno) {
+	var b byte
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return int(n), errno
+}
+
 // sysAccept takes one connection off a listening socket. It allocates nothing.
 func sysAccept(fd int) (int, netip.AddrPort, unix.Errno) {
 	var sa unix.RawSockaddrAny
