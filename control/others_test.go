@@ -119,6 +119,8 @@ func TestSettingsAreHandedOverWhenTheyChange(t *testing.T) {
 	}
 	apply(put("settings/limits", `{"body":"1KiB","pipeline":0}`)) // bad: what was good stays
 	apply(put("settings/nothing", `{}`))
+	apply(put("settings/path_policy", `{"ambiguous":"guess"}`))
+	apply(del("settings/path_policy"))
 	if len(got) != 1 || len(e.Status().Errors) != 2 || !e.Status().Errors[0].Previous || e.Status().Errors[1].Previous || e.Status().Settings != 2 {
 		t.Errorf("%d, %+v", len(got), e.Status().Errors)
 	}

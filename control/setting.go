@@ -19,6 +19,7 @@ type LiveSettings struct {
 	LogLevel *slog.Level                 // of the gateway's own log; nil = as it was started
 	Limits   func(*proxy.LimitsConfig)   // puts what is stored over the file's; nil = nothing is
 	Timeouts func(*proxy.TimeoutsConfig) // the same
+	Paths    proxy.PathPolicy            // of paths that can be read in several ways
 	Plugins  Plugins                     // of every route, around its own
 	Health   *upstream.HealthConfig      // of services that say nothing themselves; nil = nothing is looked at
 }
@@ -39,8 +40,9 @@ var settings = map[string]setting{
 		s.Timeouts, err = overlay[proxy.TimeoutsConfig](n)
 		return err
 	}},
-	"plugins": {Plugins{}, readPlugins},
-	"health":  {upstream.HealthConfig{}, readHealth},
+	"path_policy": {PathPolicySetting{}, readPathPolicy},
+	"plugins":     {Plugins{}, readPlugins},
+	"health":      {upstream.HealthConfig{}, readHealth},
 }
 
 // SettingNames returns the names that a setting may have, sorted.
@@ -52,6 +54,11 @@ func SettingValue(name string) any { return settings[name].value }
 // LogLevelSetting is settings/log_level.
 type LogLevelSetting struct {
 	Level string `json:"level"` // debug, info, warn or error
+}
+
+// PathPolicySetting is settings/path_policy.
+type PathPolicySetting struct {
+	Ambiguous string `json:"ambiguous"` // agree, refuse or literal
 }
 
 // DecodeSetting checks the value of a setting and puts it in. Errors are as in DecodeRoute.
@@ -100,6 +107,17 @@ func readLogLevel(s *LiveSettings, n *strict.Node) error {
 		return problem.Problems{{Path: "level", Text: "is none of debug, info, warn, error"}}
 	}
 	s.LogLevel = &level
+	return nil
+}
+
+func readPathPolicy(s *LiveSettings, n *strict.Node) error {
+	var v PathPolicySetting
+	if p := strict.Decode(n, &v); len(p) > 0 {
+		return p
+	}
+	if err := s.Paths.UnmarshalText([]byte(v.Ambiguous)); err != nil {
+		return problem.Problems{{Path: "ambiguous", Text: err.Error()}}
+	}
 	return nil
 }
 

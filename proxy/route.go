@@ -30,7 +30,12 @@ func (x *Exchange) matchPath() (router.Outcome, error) {
 	raw := x.req.Path()
 	path, err := codec.NormalizePath(x.worker.scratch[:0], raw)
 	if err == codec.ErrPathSlash || err == codec.ErrPathEmptySegment {
-		return x.matchReadings(raw, err)
+		switch x.set.paths {
+		case PathAgree:
+			return x.matchReadings(raw, err)
+		case PathLiteral:
+			path, err = codec.ReadPath(x.worker.scratch[:0], raw, codec.ReadLiteral)
+		}
 	}
 	if err != nil {
 		return 0, err

@@ -14,6 +14,7 @@ type Settings struct {
 	TrustedProxies []netip.Prefix
 	Limits         LimitsConfig
 	Timeouts       TimeoutsConfig
+	Paths          PathPolicy
 }
 
 // settings are Settings in the units of the loop. They are immutable: workers share them without a lock, and a change makes others. A connection works with those
@@ -21,6 +22,7 @@ type Settings struct {
 type settings struct {
 	limits   limits
 	timeouts timeouts
+	paths    PathPolicy
 	trusted  bart.Lite
 	trusting bool // there are trusted proxies at all
 }
@@ -55,6 +57,7 @@ func newSettings(c *Settings) *settings {
 			connect: t.Connect.Std(), responseHeader: t.ResponseHeader.Std(), responseBody: t.ResponseBody.Std(),
 			tunnelIdle: t.TunnelIdle.Std(), connectionAge: t.ConnectionAge.Std(),
 		},
+		paths:    c.Paths,
 		trusting: len(c.TrustedProxies) > 0,
 	}
 	for _, prefix := range c.TrustedProxies {

@@ -63,6 +63,7 @@ func (l *live) apply() {
 	if l.stored.Timeouts != nil {
 		l.stored.Timeouts(&now.Timeouts)
 	}
+	now.Paths = l.stored.Paths
 	l.drain = now.Timeouts.Drain.Std()
 	l.server.Apply(now)
 }

@@ -47,6 +47,22 @@ func TestASettingOfTheStoreIsLiveOverTheFile(t *testing.T) {
 	eventually(t, "the drain and the level are in force", func() bool {
 		return g.live.drainTime() == 123*time.Millisecond && level.Level() == slog.LevelDebug
 	})
+	put("/v1/settings/limits", `{"body":"1KiB"}`)
+	hidden := func() int {
+		resp, err := http.Get("http://" + g.server.Addrs()[0].String() + "/a%2Fb")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if status := hidden(); status != 200 {
+		t.Errorf("a path whose readings agree got %d", status)
+	}
+	put("/v1/settings/path_policy", `{"ambiguous":"refuse"}`)
+	eventually(t, "the policy for paths is in force", func() bool { return hidden() == 400 })
+	put("/v1/settings/limits", `{"body":"10B"}`)
+	eventually(t, "the limit is in force again", func() bool { return post() == 413 })
 	// A reload of the file goes below what the store says.
 	g.load = func() (*file.Config, error) {
 		next := *config
@@ -57,7 +73,7 @@ func TestASettingOfTheStoreIsLiveOverTheFile(t *testing.T) {
 	if post() != 413 || g.live.drainTime() != 123*time.Millisecond {
 		t.Error("the file won over the store")
 	}
-	for _, name := range []string{"limits", "timeouts", "log_level"} {
+	for _, name := range []string{"limits", "timeouts", "log_level", "path_policy"} {
 		if status, text := g.call(t, "DELETE", "/v1/settings/"+name, ""); status != 204 {
 			t.Fatal(text)
 		}
