@@ -58,6 +58,15 @@ func TestAHeaderBlockMayComeInPieces(t *testing.T) { // RFC 9113 §6.10
 	expect(t, serve(t, in), "request 1 end true: GET /a?b", "  x: yyy")
 }
 
+// RFC 3875 §4.1.18: to CGI and WSGI "x_forwarded_for" is the field that the gateway sets. Other underscores are as good as dashes.
+func TestUnderscoredNamesOfFramingAndForwardedFieldsGoNoFurther(t *testing.T) {
+	got := serve(t, opening(headers(1, true, ":method: GET", ":scheme: http", ":path: /", ":authority: a", "content_length: 5", "x_forwarded_for: 127.0.0.1", "my_name: v")))
+	expect(t, got, "request 1 end true: GET /", "  my_name: v\n")
+	if strings.Contains(got, "content_length") || strings.Contains(got, "x_forwarded_for") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestExtendedConnectIsAnUpgrade(t *testing.T) { // RFC 8441 §4
 	got := serve(t, opening(headers(1, false, ":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: /chat", ":authority: a", "sec-websocket-version: 13")))
 	expect(t, got, "request 1 end false: GET /chat host a framing {0 0}", "  sec-websocket-version: 13\n", "  Upgrade: websocket\n")

@@ -144,8 +144,6 @@ var (
 	ErrValue = malformed("h2: invalid field value", "RFC 9113 §8.2.1")
 	// ErrConnectionField: a field that speaks of an HTTP/1.1 connection.
 	ErrConnectionField = malformed("h2: connection-specific field", "RFC 9113 §8.2.2")
-	// ErrLookalike: a request field such as Content_Length or X_Forwarded_For, which some nodes cannot tell from the one with dashes.
-	ErrLookalike = malformed("h2: field name with underscores for dashes", "RFC 3875 §4.1.18")
 	// ErrContentLength: content-length is no number, is there twice, or speaks of a body where the stream has ended.
 	ErrContentLength = malformed("h2: invalid content-length", "RFC 9113 §8.1.1")
 	// ErrExpectation: an Expect field other than 100-continue.

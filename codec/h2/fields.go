@@ -154,9 +154,7 @@ func (f *fields) takeKnown(value codec.Span, id codec.FieldID) bool {
 		}
 		f.host = value
 	case codec.FieldLookalike:
-		if f.message != responseHead {
-			f.refuse(ErrLookalike)
-		}
+		return f.message == responseHead // a request's goes no further (RFC 3875 §4.1.18)
 	case codec.FieldExpect:
 		if !ascii.EqualFold(f.bytes(value), "100-continue") {
 			f.refuse(ErrExpectation)
