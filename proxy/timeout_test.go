@@ -278,7 +278,10 @@ func TestTheBoundsOfARouteComeBeforeThoseOfItsServiceAndTheGateway(t *testing.T)
 		{5 * time.Second, 5 * time.Second, []option{ofService}},
 	} {
 		g := newGateway(t, []string{n.addr}, append(c.options, withClock())...)
-		g.Snapshot().Routes.Get("all").Value.Timeout.Response = c.route
+		g.onLoop(func(*worker) bool { // where it is read
+			g.Snapshot().Routes.Get("all").Value.Timeout.Response = c.route
+			return true
+		})
 		b := g.connect(t)
 		b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		g.await(t, "the request", waitingFor(waitHead))
