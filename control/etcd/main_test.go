@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sluice/control"
+	"sluice/internal/testnet"
 )
 
 // startIn names a data directory in the environment of a second process that does nothing but start a server in it.
@@ -78,7 +79,7 @@ func put(t *testing.T, store *Store, key, value string) int64 {
 // eventually polls a condition that nothing announces.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !holds(); {
+	for end := time.Now().Add(testnet.Patience); !holds(); {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
