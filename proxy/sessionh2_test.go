@@ -42,7 +42,9 @@ func TestAnEarlyAnswerAsksTheClientToStop(t *testing.T) {
 func TestAMalformedRequestIs400AndProtocolError(t *testing.T) {
 	g := newGateway(t, []string{closedPort(t)}, withLog())
 	p := g.dialH2(t)
-	p.ask("POST", "/", false, "content_length: 5")
+	p.codec.OpenNext(new(h2.Stream))
+	head := []byte("\x83\x86\x84\x01\x0bexample.com\x00\x0aconnection\x05close") // by hand: the codec writes no such field
+	p.say(append([]byte{0, 0, byte(len(head)), 1, 4, 0, 0, 0, 1}, head...))
 	p.hears("1: 400")
 	p.hears("1: reset PROTOCOL_ERROR")
 	if line := g.logged(t, 1)[0]; line.Status != 400 || line.Flag != "DPE" || line.Protocol != "HTTP/2.0" || line.Target != "/" {
