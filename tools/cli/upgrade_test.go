@@ -110,9 +110,13 @@ func TestAConnectionThatIsIdleDuringAnUpgradeGetsItsNextAnswer(t *testing.T) {
 	old := p.pid()
 	p.upgrade()
 	p.awaitLog("upgraded: the new process serves", 1)
-	if resp := ask(t, conn, r, "/x/2"); !resp.Close || resp.StatusCode != 200 {
-		t.Errorf("status %d, close %v", resp.StatusCode, resp.Close)
-	}
+	p.await("an answer that says it is the last", func() bool { // the drain begins a moment after the word of it
+		resp := ask(t, conn, r, "/x/2")
+		if resp.StatusCode != 200 {
+			t.Fatalf("status %d", resp.StatusCode)
+		}
+		return resp.Close
+	})
 	if _, err := r.ReadByte(); err != io.EOF {
 		t.Errorf("after the answer: %v", err)
 	}
