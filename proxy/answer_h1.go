@@ -33,6 +33,9 @@ func (s *session) worthDraining() bool {
 }
 
 func (s *session) sendBody(p []byte) {
+	if len(p) == 0 {
+		return // a chunk of nothing is the last one
+	}
 	if !s.request.chunked {
 		s.conn.Write(p)
 		return

@@ -81,7 +81,10 @@ func (x *Exchange) stripResponse() {
 // responseBody takes a run of the node's answer.
 func (x *Exchange) responseBody(p []byte) {
 	if len(x.transformers) > 0 {
-		p = x.transformResponse(p)
+		if p = x.transformResponse(p); len(p) == 0 {
+			x.await(waitBody)
+			return
+		}
 	}
 	x.bytesOut += int64(len(p))
 	x.down.sendBody(p)

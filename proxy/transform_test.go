@@ -67,6 +67,43 @@ func TestBodiesPassThroughTransformers(t *testing.T) {
 	}
 }
 
+// holding is a transformer that gives nothing away before the end.
+type holding struct{ shout }
+
+type held struct {
+	shout
+	all []byte
+}
+
+func (h *holding) RequestHead(x plugin.Exchange) plugin.Verdict {
+	x.Transform(&held{})
+	return plugin.Verdict{}
+}
+
+func (h *held) ResponseBody(dst, p []byte) []byte {
+	h.all = append(h.all, p...)
+	return dst
+}
+
+func (h *held) ResponseEnd(dst []byte, t *codec.Header) ([]byte, *codec.Header) {
+	return append(dst, h.all...), t
+}
+
+// RFC 9112 §7.1: a chunk of nothing is the last one, and what follows it would be taken for the next answer.
+func TestATransformerThatHoldsBackDoesNotEndTheBody(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) {
+		for c.head() != "" {
+			c.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+			c.write("2\r\ncd\r\n0\r\n\r\n")
+		}
+	})
+	g := newGateway(t, []string{n.addr}, withPlugin(1, &holding{}))
+	b := g.connect(t)
+	for range 3 {
+		b.wantGet("abcd")
+	}
+}
+
 func TestABodyThatATransformerRefusesIs400(t *testing.T) {
 	node := origin(t, echo)
 	g := newGateway(t, []string{node}, withPlugin(1, &shouting{""}))
