@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"sluice/codec"
+	"sluice/codec/h2"
 	"sluice/internal/testnet"
+	"sluice/internal/unit"
 	"sluice/upstream"
 )
 
@@ -202,4 +205,29 @@ func TestANodeThatGoesOutLosesItsConnections(t *testing.T) {
 	}
 	g.registry.Update("s", &upstream.Config{HTTP2: true}, nil)
 	testnet.Await(t, "the connection to end", func() bool { return g.onLoop(func(w *worker) bool { return len(w.poolsH2) == 0 }) })
+}
+
+// A connection that its node wants to end takes no more requests: one that waits for room waits once, as long as the service says, and not again in every turn.
+func TestAConnectionThatIsToEndIsNoRoom(t *testing.T) {
+	n := newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte {
+		var resp codec.Response
+		resp.Reset(nil)
+		resp.Status, resp.Framing = 200, codec.Framing{Kind: codec.BodyStream}
+		return conn.AppendGoAway(conn.AppendResponseHead(nil, s, &resp, false), h2.NoError, false)
+	}))
+	const queue = 10 * time.Second
+	g := newGateway(t, []string{n.addr}, overHTTP2, withClock(), withService(func(c *upstream.Config) {
+		c.Pool.MaxPerNode = 1
+		c.Breaker.QueueTimeout, c.Breaker.MaxPending = unit.Duration(queue), 10
+	}))
+	endless := g.connect(t)
+	endless.send(get)
+	if line, err := endless.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 200 ") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	second := g.connect(t)
+	second.send(get)
+	g.await(t, "the second request to wait", waitingFor(waitRoom))
+	g.runOut(t, queue, waitingFor(waitRoom))
+	second.answer().wantError(t, 503, "overloaded")
 }

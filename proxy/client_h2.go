@@ -220,6 +220,7 @@ func (c *clientH2) leave() {
 	if i := slices.Index(c.pool.clients, c); i >= 0 {
 		c.pool.clients = slices.Delete(c.pool.clients, i, i+1)
 	}
+	c.conn.Unshare()
 }
 
 // retire is for a node that goes out: what is under way ends as it would.

@@ -61,11 +61,12 @@ type Exchange struct {
 	entered bool   // service.Enter was called
 
 	// What it waits for or is bounded by, beside the timer.
-	deadline event.Timer      // of the whole exchange
-	tryEnd   int64            // loop time at which the try under way has taken too long; 0 = it may
-	pending  upstream.Pending // while a connection is waited for
-	waiter   upstream.Waiter  // while room is
-	retrying bool             // service.EnterRetry was called
+	deadline  event.Timer      // of the whole exchange
+	tryEnd    int64            // loop time at which the try under way has taken too long; 0 = it may
+	pending   upstream.Pending // while a connection is waited for
+	waiter    upstream.Waiter  // while room is
+	roomUntil int64            // loop time up to which room is waited for, however often it comes and goes; 0 = it never was
+	retrying  bool             // service.EnterRetry was called
 
 	// A second try beside the first.
 	hedge      event.Timer // until it is made
@@ -198,6 +199,7 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 	x.snapshot, x.route, x.service = nil, nil, nil
 	x.call, x.node = nil, nil
 	x.tries, x.stale = 0, false
+	x.roomUntil = 0
 	x.waiting = waitNothing
 	x.timer.Owner, x.deadline.Owner, x.hedge.Owner, x.waiter.Owner = x, x, x, x
 	x.entered, x.held = false, false

@@ -57,6 +57,13 @@ func (c *Conn) Share(retire func()) {
 	c.pool.shared = append(c.pool.shared, c)
 }
 
+// Unshare notes that a shared connection takes no more exchanges: it ends with those it has.
+func (c *Conn) Unshare() {
+	if i := slices.Index(c.pool.shared, c); i >= 0 {
+		c.pool.shared = slices.Delete(c.pool.shared, i, i+1)
+	}
+}
+
 // Current reports whether a shared connection may be given more exchanges: its node is still reached as it was when the connection was made.
 func (c *Conn) Current() bool { return c.tls == c.node.tls.Load() && !c.node.retired.Load() }
 
@@ -162,8 +169,8 @@ func (c *Conn) Discard() {
 		c.pool.stats.UpstreamClosed()
 	}
 	c.Loop().DropTimer(&c.timer)
-	if i := slices.Index(c.pool.shared, c); c.retire != nil && i >= 0 {
-		c.pool.shared = slices.Delete(c.pool.shared, i, i+1)
+	if c.retire != nil {
+		c.Unshare()
 	}
 	if c.idle {
 		c.idle = false
