@@ -100,23 +100,32 @@ func (a *Accounts) Add(ctx context.Context, name, password string, role Role) er
 	return err
 }
 
-// SetPassword gives an account another password, and ends all of its sessions.
-func (a *Accounts) SetPassword(ctx context.Context, name, password string) error {
-	if err := checkPassword(password); err != nil {
-		return err
+// Change gives an account another password, which ends all of its sessions, another role, which counts in those that it has, or both: all of it or nothing. What is ""
+// stays.
+func (a *Accounts) Change(ctx context.Context, name, password string, role Role) error {
+	if password == "" && role == "" {
+		return accountError("neither a role nor a password is given")
 	}
-	hash := a.hashing.encode(password)
+	if role != "" {
+		if err := checkRole(role); err != nil {
+			return err
+		}
+	}
+	hash := ""
+	if password != "" {
+		if err := checkPassword(password); err != nil {
+			return err
+		}
+		hash = a.hashing.encode(password)
+	}
 	return a.change(ctx, name, func(was *account) {
-		was.Password, was.Generation, was.Ended, was.Changed = hash, randomID(), nil, a.now().UTC().Truncate(time.Second)
+		if role != "" {
+			was.Role = role
+		}
+		if hash != "" {
+			was.Password, was.Generation, was.Ended, was.Changed = hash, randomID(), nil, a.now().UTC().Truncate(time.Second)
+		}
 	})
-}
-
-// SetRole gives an account another role, in the sessions that it has too.
-func (a *Accounts) SetRole(ctx context.Context, name string, role Role) error {
-	if err := checkRole(role); err != nil {
-		return err
-	}
-	return a.change(ctx, name, func(was *account) { was.Role = role })
 }
 
 // Remove takes an account away, and so ends its sessions.

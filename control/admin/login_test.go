@@ -96,7 +96,7 @@ func TestASessionEndsWhenItIsToldTo(t *testing.T) {
 	}
 	accounts := NewAccounts(g.store, control.Author{})
 	accounts.hashing = quickly
-	if err := accounts.SetPassword(t.Context(), "alice", testPassword); err != nil {
+	if err := accounts.Change(t.Context(), "alice", testPassword, ""); err != nil {
 		t.Fatal(err)
 	}
 	if status := g.asks("GET", "/v1/routes", second); status != 401 {
@@ -125,7 +125,7 @@ func TestAViewerChangesNothing(t *testing.T) {
 			t.Errorf("%s: %d, want %d", call, got, status)
 		}
 	}
-	if err := NewAccounts(g.store, control.Author{}).SetRole(t.Context(), "bob", RoleAdmin); err != nil {
+	if err := NewAccounts(g.store, control.Author{}).Change(t.Context(), "bob", "", RoleAdmin); err != nil {
 		t.Fatal(err)
 	}
 	if got := g.asks("DELETE", "/v1/routes/a", token); got != 404 {

@@ -73,7 +73,7 @@ func registerUsers(api huma.API, accounts *Accounts, log *slog.Logger) {
 	})
 	huma.Register(api, operation("change-user", http.MethodPatch, one, "Give an account another password, or role", http.StatusNoContent),
 		func(ctx context.Context, in *changeUserInput) (*struct{}, error) {
-			return nil, u.done(ctx, "account changed", in.Name, u.change(ctx, in))
+			return nil, u.done(ctx, "account changed", in.Name, accounts.Change(ctx, in.Name, in.Body.Password, in.Body.Role))
 		})
 	huma.Register(api, operation("remove-user", http.MethodDelete, one, "Remove an account, and end its sessions", http.StatusNoContent),
 		func(ctx context.Context, in *UserPath) (*struct{}, error) {
@@ -95,21 +95,6 @@ func (u *users) list(ctx context.Context) (*UserPage, error) {
 		}
 	}
 	return page, nil
-}
-
-func (u *users) change(ctx context.Context, in *changeUserInput) error {
-	if in.Body.Role == "" && in.Body.Password == "" {
-		return accountError("neither a role nor a password is given")
-	}
-	if in.Body.Role != "" {
-		if err := u.accounts.SetRole(ctx, in.Name, in.Body.Role); err != nil {
-			return err
-		}
-	}
-	if in.Body.Password == "" {
-		return nil
-	}
-	return u.accounts.SetPassword(ctx, in.Name, in.Body.Password)
 }
 
 // done answers to what became of a change.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -12,8 +13,7 @@ import (
 // accounts is where the commands on accounts do their work: in the store, or through the admin API.
 type accounts interface {
 	Add(ctx context.Context, name, password string, role admin.Role) error
-	SetPassword(ctx context.Context, name, password string) error
-	SetRole(ctx context.Context, name string, role admin.Role) error
+	Change(ctx context.Context, name, password string, role admin.Role) error // "" = stays
 	Remove(ctx context.Context, name string) error
 }
 
@@ -25,14 +25,11 @@ func (a remoteAccounts) Add(ctx context.Context, name, password string, role adm
 	return a.send(ctx, http.MethodPost, "/v1/users", map[string]string{"name": name, "role": string(role), "password": password})
 }
 
-// SetPassword implements accounts.
-func (a remoteAccounts) SetPassword(ctx context.Context, name, password string) error {
-	return a.send(ctx, http.MethodPatch, "/v1/users/"+url.PathEscape(name), map[string]string{"password": password})
-}
-
-// SetRole implements accounts.
-func (a remoteAccounts) SetRole(ctx context.Context, name string, role admin.Role) error {
-	return a.send(ctx, http.MethodPatch, "/v1/users/"+url.PathEscape(name), map[string]string{"role": string(role)})
+// Change implements accounts.
+func (a remoteAccounts) Change(ctx context.Context, name, password string, role admin.Role) error {
+	body := map[string]string{"password": password, "role": string(role)}
+	maps.DeleteFunc(body, func(_, value string) bool { return value == "" })
+	return a.send(ctx, http.MethodPatch, "/v1/users/"+url.PathEscape(name), body)
 }
 
 // Remove implements accounts.

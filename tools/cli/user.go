@@ -39,11 +39,7 @@ func newUser() *cobra.Command {
 			return a.Add(ctx, name, password, admin.Role(u.role))
 		}),
 		userVerb("passwd", "Give an account another password, and end its sessions", true, func(ctx context.Context, u *userCommand, a accounts, name, password string) error {
-			err := a.SetPassword(ctx, name, password)
-			if err != nil || u.role == "" {
-				return err
-			}
-			return a.SetRole(ctx, name, admin.Role(u.role))
+			return a.Change(ctx, name, password, admin.Role(u.role))
 		}),
 		userVerb("remove", "Remove an account, and end its sessions", false, func(ctx context.Context, _ *userCommand, a accounts, name, _ string) error {
 			return a.Remove(ctx, name)

@@ -73,7 +73,10 @@ func TestAccountsAreMadeChangedAndRemoved(t *testing.T) {
 			t.Errorf("user %v: exit code %d, want %d; %q", tc.args, code, tc.code, stderr)
 		}
 	}
-	status, token := login("secret-1")
+	if code, stderr := typing(t, "secret-2\n", "user", "passwd", "alice", "--role", "owner", dir); code != exitUsage || !strings.Contains(stderr, "not a role") {
+		t.Errorf("passwd with no role: exit code %d; %q", code, stderr)
+	}
+	status, token := login("secret-1") // which that has not changed
 	if read, write := as(token, "GET", "/v1/routes"), as(token, "PUT", "/v1/routes/x"); status != 200 || read != 200 || write != 403 {
 		t.Errorf("a viewer, who is what is not said to be an admin: %d, reads %d, writes %d", status, read, write)
 	}
