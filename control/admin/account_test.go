@@ -93,6 +93,22 @@ func TestAccountsAreChecked(t *testing.T) {
 	}
 }
 
+// A call on accounts has no dry run: asked for one, it writes nothing.
+func TestAccountsHaveNoDryRun(t *testing.T) {
+	g := newGateway(t)
+	const bob = `{"name":"bob","role":"viewer","password":"` + testPassword + `"}`
+	g.do("POST", "/v1/users", bob).want(204)
+	before := g.store.writes
+	for _, query := range []string{"?dry_run=1", "?dry_run"} {
+		g.do("POST", "/v1/users"+query, strings.Replace(bob, "bob", "eve", 1)).want(422)
+		g.do("PATCH", "/v1/users/bob"+query, `{"role":"admin"}`).want(422)
+		g.do("DELETE", "/v1/users/bob"+query, "").want(422)
+	}
+	if g.store.writes != before {
+		t.Errorf("%d writes", g.store.writes-before)
+	}
+}
+
 // The calls on accounts do what the commands do, and show names and roles alone.
 func TestAccountsCanBeAdministeredOverTheAPI(t *testing.T) {
 	g := newGateway(t)
