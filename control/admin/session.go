@@ -23,7 +23,7 @@ const (
 	// secretKey is where the key that signs sessions is stored. It belongs to no kind of resource, so that no call lists or shows it.
 	secretKey   = "secrets/sessions"
 	secretBytes = 32          // RFC 7518 §3.2: as many as HS256 gives
-	secretAge   = time.Minute // after which it is read again where a signature does not fit: somebody may have replaced it
+	secretAge   = time.Minute // after which it is read again: somebody may have replaced or deleted it
 	maxSession  = 2048        // bytes of a token; ours have some 300
 )
 
@@ -51,7 +51,7 @@ var errNoSession = errors.New("admin: not the token of a session")
 
 // open returns a token for an account that has logged in.
 func (s *sessions) open(ctx context.Context, name string, a *account) (string, error) {
-	secret, err := s.key(ctx, false)
+	secret, err := s.key(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -79,8 +79,12 @@ func (s *sessions) check(ctx context.Context, token string) (who Identity, said 
 	if err != nil {
 		return who, said, errNoSession
 	}
-	if err := s.verify(ctx, parsed, &said); err != nil {
+	secret, err := s.key(ctx)
+	if err != nil {
 		return who, said, err
+	}
+	if parsed.Claims(secret, &said) != nil {
+		return who, said, errNoSession
 	}
 	if said.Expiry == nil || said.ValidateWithLeeway(jwt.Expected{Time: s.accounts.now()}, 0) != nil {
 		return who, said, errNoSession
@@ -94,20 +98,6 @@ func (s *sessions) check(ctx context.Context, token string) (who Identity, said 
 		return who, said, errNoSession
 	}
 	return Identity{Name: said.Subject, Role: stored.Role}, said, nil
-}
-
-// verify checks the signature, with a key that is read again where the one at hand is old.
-func (s *sessions) verify(ctx context.Context, token *jwt.JSONWebToken, said *claims) error {
-	for _, again := range []bool{false, true} {
-		secret, err := s.key(ctx, again)
-		if err != nil {
-			return err
-		}
-		if token.Claims(secret, said) == nil {
-			return nil
-		}
-	}
-	return errNoSession
 }
 
 // account reads an account, or remembers it while the store cannot be reached.
@@ -131,22 +121,25 @@ func (s *sessions) account(ctx context.Context, name string) (*account, error) {
 	return stored, err
 }
 
-// key returns the key that sessions are signed with. The first gateway that needs one makes it; again asks for the stored one, unless it was read a moment ago.
-func (s *sessions) key(ctx context.Context, again bool) ([]byte, error) {
+// key returns the key that sessions are signed with. The first gateway that needs one makes it. One that was read a while ago is read again, or kept while the store is away.
+func (s *sessions) key(ctx context.Context) ([]byte, error) {
 	s.mu.Lock()
 	secret, age := s.secret, s.accounts.now().Sub(s.readAt)
 	s.mu.Unlock()
-	if secret != nil && (!again || age < secretAge) {
+	if secret != nil && age < secretAge {
 		return secret, nil
 	}
-	secret, err := s.readKey(ctx)
+	read, err := s.readKey(ctx)
+	if secret != nil && errors.Is(err, control.ErrUnavailable) {
+		return secret, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.secret, s.readAt = secret, s.accounts.now()
-	return secret, nil
+	s.secret, s.readAt = read, s.accounts.now()
+	return read, nil
 }
 
 func (s *sessions) readKey(ctx context.Context) ([]byte, error) {

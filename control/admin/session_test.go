@@ -29,7 +29,7 @@ func TestAForgedTokenIsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, _ := s.key(t.Context(), false)
+	secret, _ := s.key(t.Context())
 	sign := func(alg jose.SignatureAlgorithm, key []byte, c any) string {
 		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
 		if err != nil {
@@ -108,6 +108,14 @@ func TestAReplacedKeyEndsAllSessions(t *testing.T) {
 	if _, _, err := here.check(t.Context(), old); err == nil {
 		t.Error("the old one still holds")
 	}
+	// No new login is needed for that.
+	if _, err := store.Delete(t.Context(), secretKey, control.Precondition{}); err != nil {
+		t.Fatal(err)
+	}
+	c.pass(secretAge)
+	if _, _, err := here.check(t.Context(), fresh); !errors.Is(err, errNoSession) {
+		t.Errorf("a minute after the key was deleted: %v", err)
+	}
 }
 
 // While the store is away, who was logged in can still look at the gateway.
@@ -129,6 +137,10 @@ func TestASessionOutlivesAnOutageOfTheStore(t *testing.T) {
 	store.fail = control.ErrUnavailable
 	if _, _, err := s.check(t.Context(), token); first != nil || err != nil {
 		t.Errorf("%v, then %v", first, err)
+	}
+	c.pass(secretAge) // when the key is to be read again
+	if _, _, err := s.check(t.Context(), token); err != nil {
+		t.Errorf("a minute later: %v", err)
 	}
 }
 
