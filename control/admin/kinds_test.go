@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -81,4 +82,40 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	hidden(g.do("GET", "/v1/consumers/broken", "").want(200))
 	hidden(g.do("GET", "/v1/consumers", "").want(200))
 	hidden(g.do("DELETE", "/v1/consumers/broken?dry_run=1", "").want(200))
+}
+
+// In what was written past the API a secret may be where none belongs. Such a value is not shown at all.
+func TestAValueThatIsNotValidIsNotShownWhereItMayHoldSecrets(t *testing.T) {
+	const secret = "hunter2hunter2"
+	for key, value := range map[string]string{
+		"consumers/text":    `"` + secret + `"`,
+		"consumers/list":    `{"credentials":["` + secret + `"]}`,
+		"consumers/short":   `{"credentials":{"key-auth":"` + secret + `"}}`,
+		"consumers/named":   `{"credentials":{"key-auth":{"Key":"` + secret + `"}}}`,
+		"certificates/case": `{"snis":["a.b"],"cert":"","Key":"` + secret + `"}`,
+		"services/case":     `{"tls":{"clientKey":"` + secret + `"}}`,
+	} {
+		g := newGateway(t)
+		g.store.set(key, value)
+		kind, _, _ := strings.Cut(key, "/")
+		one := g.do("GET", "/v1/"+key, "").want(200)
+		if one.body != control.Redacted || !strings.HasPrefix(one.header.Get("Content-Type"), "text/plain") {
+			t.Errorf("%s: %q %q", key, one.header.Get("Content-Type"), one.body)
+		}
+		answers := []*answer{
+			g.do("GET", "/v1/"+kind, "").want(200), g.do("GET", "/v1/"+kind+"?q=hunter2", "").want(200), g.do("DELETE", "/v1/"+key+"?dry_run=1", "").want(200),
+		}
+		g.do("DELETE", "/v1/"+key, "").want(204)
+		var page HistoryPage
+		g.do("GET", "/v1/history", "").want(200).into(&page)
+		answers = append(answers, g.do("GET", fmt.Sprint("/v1/history/", page.Items[0].Revision), "").want(200))
+		for _, a := range answers {
+			if strings.Contains(a.body, secret) {
+				t.Errorf("%s is shown: %s", key, a.body)
+			}
+		}
+		if last := answers[len(answers)-1].body; !strings.Contains(last, `"before":"redacted"`) {
+			t.Errorf("%s: that it is gone is not said: %s", key, last)
+		}
+	}
 }

@@ -67,7 +67,7 @@ func (s *resources) list(ctx context.Context, r *resource, wanted search) (*Page
 			if !ok {
 				continue
 			}
-			if e.Value = redacted(r.kind, e.Value); !matches(q, id, e.Value) {
+			if e.Value = redacted(e.Key, e.Value); !matches(q, id, e.Value) {
 				continue
 			}
 			if len(page.Items) == wanted.limit {

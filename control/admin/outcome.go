@@ -66,8 +66,7 @@ func outcome(edits []control.Edit) *Outcome {
 }
 
 func resourceChange(key string, was, next []byte) ResourceChange {
-	kind, _, _ := control.SplitKey(key)
-	return ResourceChange{Resource: resourceName(key), Action: action(was, next), Changes: difference(kind, was, next)}
+	return ResourceChange{Resource: resourceName(key), Action: action(was, next), Changes: shownDifference(key, was, next)}
 }
 
 // before returns the value that an edit replaces, nil for none.

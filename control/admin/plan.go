@@ -35,14 +35,13 @@ type Change struct {
 
 // planned is the reply to a dry run of the write of next over current at a key, either of them nil for nothing.
 func (s *resources) planned(ctx context.Context, key string, current *control.Entry, next []byte) (*reply, error) {
-	kind, _, _ := control.SplitKey(key)
 	var was []byte
 	if current != nil {
 		was = current.Value
 	}
-	plan := Plan{Action: action(was, next), Changes: difference(kind, was, next)}
+	plan := Plan{Action: action(was, next), Changes: shownDifference(key, was, next)}
 	if next != nil {
-		plan.Resource = redacted(kind, next)
+		plan.Resource = redacted(key, next)
 	}
 	l := s.lint(ctx, []control.Edit{{Key: key, Before: current, After: next}}, true)
 	plan.Warnings, plan.Affected, plan.More = l.warnings, l.affected, l.more
@@ -64,6 +63,18 @@ func action(was, next []byte) string {
 		return "none"
 	}
 	return "update"
+}
+
+// shownDifference is difference at a key for everybody who may look. Of values in which a secret may be anywhere it says only that they differ.
+func shownDifference(key string, was, next []byte) []Change {
+	if was != nil && obscure(key, was) || next != nil && obscure(key, next) {
+		if bytes.Equal(was, next) {
+			return []Change{}
+		}
+		return []Change{{Before: hidden(was), After: hidden(next)}}
+	}
+	kind, _, _ := control.SplitKey(key)
+	return difference(kind, was, next)
 }
 
 // difference lists what is different between two stored values, nil for nothing. That a secret has changed can be seen, but not what it is.

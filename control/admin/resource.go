@@ -68,23 +68,30 @@ func location(kind control.Kind, id string) string {
 // show is the reply with a stored value, but for its secrets. Whatever somebody has written into the store with other tools can be looked at: what is not
 // JSON comes as text.
 func (r *resource) show(status int, e control.Entry) *reply {
-	contentType := jsonType
-	if !json.Valid(e.Value) {
+	contentType, body := jsonType, redacted(e.Key, e.Value)
+	if !json.Valid(body) {
 		contentType = "text/plain; charset=utf-8"
 	}
-	return &reply{Status: status, ETag: etag(e.ModRevision), ContentType: contentType, Body: redacted(r.kind, e.Value)}
+	return &reply{Status: status, ETag: etag(e.ModRevision), ContentType: contentType, Body: body}
 }
 
-// redacted returns a stored value as it may be shown: as it is, if its kind has no secrets.
-func redacted(kind control.Kind, value []byte) []byte {
+// redacted returns the value stored at key as it may be shown: as it is, if its kind has no secrets.
+func redacted(key string, value []byte) []byte {
+	kind, _, _ := control.SplitKey(key)
 	if !control.HasSecrets(kind) {
 		return value
 	}
 	n, err := strict.ParseJSON(value)
-	if err != nil {
-		return []byte(control.Redacted) // it may be half a secret
+	if err != nil || obscure(key, value) {
+		return []byte(control.Redacted)
 	}
 	return control.Redact(kind, n).AppendJSON(nil)
+}
+
+// obscure reports whether a value of a kind with secrets is not as its kind wants it: then a secret may be anywhere in it, or half of one.
+func obscure(key string, value []byte) bool {
+	kind, _, _ := control.SplitKey(key)
+	return control.HasSecrets(kind) && control.Check(key, value) != nil
 }
 
 // get answers with one resource.
