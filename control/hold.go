@@ -119,13 +119,45 @@ func (h *Holder) Apply(b Batch) {
 
 // filter returns the changes without the ends of nodes that are held, and with what brings those back that went a moment before them.
 func (h *Holder) filter(changes []Change) []Change {
+	losing := h.note(changes)
+	if len(losing) == 0 {
+		return changes
+	}
+	going := make(map[string]bool)
+	for i := range changes {
+		if changes[i].Deleted {
+			going[changes[i].Key] = true
+		}
+	}
+	health, kept := sync.OnceValue(h.health), make(map[string]bool)
+	var back []Change
+	for service, gone := range h.gone(losing) {
+		if 2*len(gone) <= len(gone)+h.left(service, going) {
+			continue
+		}
+		for _, n := range h.hold(service, gone, health()) {
+			kept[n.key] = true
+			if h.options.Engine.services.nodes[n.key] == nil {
+				back = append(back, Change{Entry: Entry{Key: n.key, Value: n.value(), ModRevision: h.revision}})
+			}
+		}
+	}
+	if len(kept) == 0 {
+		return changes
+	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Deleted && kept[c.Key] })
+	return append(changes, back...)
+}
+
+// note brings departed and held up to date with a batch that is about to be applied, and returns the services that lose nodes by the ends of leases.
+func (h *Holder) note(changes []Change) (losing map[string]bool) {
 	now := time.Now()
 	for key, n := range h.departed {
 		if now.Sub(n.at) > h.options.window {
 			delete(h.departed, key)
 		}
 	}
-	losing := make(map[string]bool) // services
+	losing = make(map[string]bool)
 	for i := range changes {
 		c := &changes[i]
 		if kind, _, ok := SplitKey(c.Key); !ok || kind != Nodes {
@@ -141,33 +173,25 @@ func (h *Holder) filter(changes []Change) []Change {
 			losing[n.service] = true
 		}
 	}
-	for service := range losing {
-		if gone := h.gone(service); 2*len(gone) > len(gone)+h.left(service, changes) {
-			changes = h.hold(service, gone, changes)
-		}
-	}
-	return changes
+	return losing
 }
 
-// gone lists the nodes of a service that have gone lately.
-func (h *Holder) gone(service string) (list []*heldNode) {
+// gone returns the nodes of some services that have gone lately.
+func (h *Holder) gone(services map[string]bool) map[string][]*heldNode {
+	gone := make(map[string][]*heldNode)
 	for _, n := range h.departed {
-		if n.service == service {
-			list = append(list, n)
+		if services[n.service] {
+			gone[n.service] = append(gone[n.service], n)
 		}
 	}
-	slices.SortFunc(list, func(a, b *heldNode) int { return cmp.Compare(a.key, b.key) })
-	return list
+	for _, nodes := range gone {
+		slices.SortFunc(nodes, func(a, b *heldNode) int { return cmp.Compare(a.key, b.key) })
+	}
+	return gone
 }
 
 // left counts the nodes of a service that are in force and not about to go, but for those that are held.
-func (h *Holder) left(service string, changes []Change) int {
-	going := make(map[string]bool)
-	for i := range changes {
-		if changes[i].Deleted {
-			going[changes[i].Key] = true
-		}
-	}
+func (h *Holder) left(service string, going map[string]bool) int {
 	s, count := &h.options.Engine.services, 0
 	stays := func(key string) bool {
 		n := s.nodes[key]
@@ -184,34 +208,23 @@ func (h *Holder) left(service string, changes []Change) int {
 	return count
 }
 
-// hold keeps nodes that are well: the ends of some are among the changes, and are taken out; others have gone already and come back, for the checks to look at. Where
-// none of the former is known to be well, nothing is kept.
-func (h *Holder) hold(service string, nodes []*heldNode, changes []Change) []Change {
-	health := h.health()
-	kept := make(map[string]*heldNode)
-	for _, n := range nodes {
-		if h.options.Engine.services.nodes[n.key] != nil && health[n.id()] == healthy {
-			kept[n.key] = n
-		}
+// hold keeps nodes of a service that are well, and returns them: some are about to go; others have gone already and come back, for the checks to look at. Where none of
+// the former is known to be well, nothing is kept.
+func (h *Holder) hold(service string, nodes []*heldNode, health map[nodeIdentity]string) []*heldNode {
+	well := func(n *heldNode) bool { return health[n.id()] == healthy }
+	inForce := func(n *heldNode) bool { return h.options.Engine.services.nodes[n.key] != nil }
+	if !slices.ContainsFunc(nodes, func(n *heldNode) bool { return inForce(n) && well(n) }) {
+		return nil
 	}
-	if len(kept) == 0 {
-		return changes
-	}
-	changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Deleted && kept[c.Key] != nil })
-	for _, n := range nodes {
-		if h.options.Engine.services.nodes[n.key] == nil {
-			kept[n.key] = n
-			changes = append(changes, Change{Entry: Entry{Key: n.key, Value: n.value(), ModRevision: h.revision}})
-		}
-	}
-	for key, n := range kept {
-		delete(h.departed, key)
-		h.held[key] = n
+	kept := slices.DeleteFunc(nodes, func(n *heldNode) bool { return inForce(n) && !well(n) })
+	for _, n := range kept {
+		delete(h.departed, n.key)
+		h.held[n.key] = n
 	}
 	h.options.Stats.CountHold()
 	h.options.Log.Warn("most nodes of a service have lost their leases at once: they are kept while they are well", "service", service, "nodes", len(kept),
 		"at_most", h.options.most.String())
-	return changes
+	return kept
 }
 
 // healthy is the word of upstream.NodeStatus for a node that its checks say is well.

@@ -184,6 +184,36 @@ func TestAnExplicitDeletionIsNotHeldForLong(t *testing.T) {
 	h.want()
 }
 
+// However many services lose their nodes in one batch, the checks are asked once.
+func TestABatchThatTakesManyServicesAsksTheChecksOnce(t *testing.T) {
+	services, asked := []string{"a", "b", "c"}, 0
+	h := newHolding(t, 0, func(o *HolderOptions) {
+		o.Health = func() (list []upstream.NodeStatus) {
+			asked++
+			for _, s := range services {
+				list = append(list, upstream.NodeStatus{Service: s, Upstream: address(1), Health: healthy})
+			}
+			return list
+		}
+	})
+	h.holder.Close() // nobody else asks
+	var begin, end []Change
+	for _, s := range services {
+		begin = append(begin, put("routes/"+s, route("/"+s, s)), put("discovery/"+s, nodeAt(s, address(1))))
+		end = append(end, Change{Entry: Entry{Key: "discovery/" + s}, Deleted: true, Lease: 1})
+	}
+	h.feed(false, begin...)
+	h.feed(false, end...)
+	if asked != 1 || len(h.holder.Held()) != len(services) {
+		t.Errorf("asked %d times; held: %v", asked, h.holder.Held())
+	}
+	for _, s := range services {
+		if got := h.nodes(s); !slices.Equal(got, []string{address(1)}) {
+			t.Errorf("%s has %v", s, got)
+		}
+	}
+}
+
 // Half of the nodes may go at a time. What goes within a minute counts together, and those that went first come back with the rest.
 func TestLossesWithinAMinuteCountTogether(t *testing.T) {
 	h := newHolding(t, 4, nil)
