@@ -287,9 +287,15 @@ func (h *Holder) look() bool {
 	}
 	h.mu.Unlock()
 	health := h.health()
-	reasons := make([]string, len(nodes))
+	reasons, asking := make([]string, len(nodes)), h.options.LeaseEnded != nil
 	for i, n := range nodes {
-		reasons[i] = h.reason(n, health[n.id()])
+		if reasons[i] = h.reason(n, health[n.id()]); reasons[i] != "" || n.asked || !asking {
+			continue
+		}
+		ended, err := h.ask(n)
+		if asking = err == nil; asking && !ended { // a store that does not answer is left alone until the next round
+			reasons[i] = "its key was deleted, not its lease"
+		}
 	}
 
 	h.mu.Lock()
@@ -311,7 +317,7 @@ func (h *Holder) look() bool {
 	return h.checking
 }
 
-// reason says why a node is not to be kept, "" if it is. health is what its checks say. Only the goroutine of watch touches what it notes in n.
+// reason says why a node is not to be kept, "" if nothing is known. health is what its checks say.
 func (h *Holder) reason(n *heldNode, health string) string {
 	switch {
 	case time.Since(n.at) > h.options.most:
@@ -321,17 +327,16 @@ func (h *Holder) reason(n *heldNode, health string) string {
 	case health != healthy:
 		return "it is " + health
 	}
-	if n.asked || h.options.LeaseEnded == nil {
-		return ""
-	}
+	return ""
+}
+
+// ask asks the store whether the lease of a node has ended. Only the goroutine of watch touches what it notes in n.
+func (h *Holder) ask(n *heldNode) (ended bool, err error) {
 	ctx, cancel := context.WithTimeout(h.ctx, holdTimeout)
 	defer cancel()
-	ended, err := h.options.LeaseEnded(ctx, n.lease)
-	if err == nil && !ended {
-		return "its key was deleted, not its lease"
-	}
+	ended, err = h.options.LeaseEnded(ctx, n.lease)
 	n.asked = err == nil
-	return ""
+	return ended, err
 }
 
 var _ Sink = (*Holder)(nil)

@@ -214,6 +214,25 @@ func TestABatchThatTakesManyServicesAsksTheChecksOnce(t *testing.T) {
 	}
 }
 
+// A store that does not answer is asked once a round: each question may take a second.
+func TestAStoreThatDoesNotAnswerIsAskedOnceARound(t *testing.T) {
+	asked := 0
+	h := newHolding(t, 3, func(o *HolderOptions) {
+		o.LeaseEnded = func(context.Context, int64) (bool, error) {
+			asked++
+			return false, ErrUnavailable
+		}
+	})
+	h.holder.Close() // the rounds are the test's
+	h.expire(1, 2, 3)
+	for round := 1; round <= 2; round++ {
+		if h.holder.look(); asked != round {
+			t.Errorf("after round %d: asked %d times", round, asked)
+		}
+	}
+	h.wantHeld(1, 2, 3)
+}
+
 // Half of the nodes may go at a time. What goes within a minute counts together, and those that went first come back with the rest.
 func TestLossesWithinAMinuteCountTogether(t *testing.T) {
 	h := newHolding(t, 4, nil)
