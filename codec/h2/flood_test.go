@@ -163,3 +163,40 @@ func TestResetsAmongAnswersAreFine(t *testing.T) {
 		p.out.Reset()
 	}
 }
+
+// Of a stream that ends in the frame that ends the connection, too, nobody hears: it stays, so that its owner finds it.
+func TestAStreamStaysWithAConnectionThatItEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule  *Error
+		start []byte
+		last  []byte
+	}{
+		"reset":                   {ErrResets, getRequest(1), frame(frameReset, 0, 1, u32(8)...)},
+		"window update of 0":      {ErrResets, getRequest(1), frame(frameWindow, 0, 1, u32(0)...)},
+		"data behind the end":     {ErrResets, getRequest(1), data(1, true, "x")},
+		"data beyond the length":  {ErrResets, postRequest(1, "content-length: 1"), data(1, true, "no")},
+		"trailer without an end":  {ErrResets, postRequest(1), headers(1, false, "a: b")},
+		"little data behind it":   {ErrCalm, getRequest(1), data(1, false, "x")},
+		"trailer that is no code": {ErrCompression, postRequest(1), frame(frameHeaders, flagEndHeaders, 1, 0x80)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPeer(false)
+			p.feed(opening(c.start))
+			switch c.rule {
+			case ErrCalm:
+				p.calm = 0
+			case ErrResets:
+				p.resets = 0
+			}
+			p.at = 0
+			if got, _ := p.feed(c.last); p.err != c.rule || strings.Contains(got, "reset 1") {
+				t.Errorf("%v after %q", p.err, got)
+			}
+			found := false
+			p.Each(func(s *Stream) { found = found || s == p.streams[1] })
+			if !found || p.streams[1].Ended() {
+				t.Error("the stream is gone, and nobody has heard of it")
+			}
+		})
+	}
+}

@@ -101,11 +101,14 @@ func (c *Conn) idle(id uint32) bool {
 }
 
 // broke ends a stream that broke a rule, at the cost of the peer's account (CVE-2025-8671: "WINDOW_UPDATE of 0" on one stream after the other would have us reset
-// them all, each after its request has reached a node).
+// them all, each after its request has reached a node). What cannot be paid ends the connection, and the stream stays linked to be ended with it.
 func (c *Conn) broke(s *Stream, rule *Error) (Event, *Error) {
+	if err := c.reset(); err != nil {
+		return Event{}, err
+	}
 	c.pending = appendReset(c.pending, s.ID, rule.Code)
 	c.forget(s)
-	return Event{Kind: EventReset, Stream: s, ID: s.ID, Code: rule.Code, Err: rule}, c.reset()
+	return Event{Kind: EventReset, Stream: s, ID: s.ID, Code: rule.Code, Err: rule}, nil
 }
 
 // brokeClosed resets a stream that has ended already, for a frame that came behind its end.
@@ -212,12 +215,13 @@ func (c *Conn) takeReset(h frameHeader, p []byte) (ev Event, err *Error) {
 	if s == nil {
 		return ev, c.idleFrame()
 	}
-	c.unlink(s)
-	ev = Event{Kind: EventReset, Stream: s, ID: s.ID, Code: Code(binary.BigEndian.Uint32(p))}
-	if c.opts.Client {
-		return ev, nil // a node may give up what it likes: the client waits for it
+	if !c.opts.Client { // a node may give up what it likes: the client waits for it
+		if err := c.reset(); err != nil {
+			return ev, err // the stream stays linked, see broke
+		}
 	}
-	return ev, c.reset()
+	c.unlink(s)
+	return Event{Kind: EventReset, Stream: s, ID: s.ID, Code: Code(binary.BigEndian.Uint32(p))}, nil
 }
 
 // takePing takes PING (RFC 9113 §6.7).

@@ -75,7 +75,7 @@ func (c *Conn) gather(h frameHeader, p []byte) (Event, *Error) {
 		announce = c.announceResponse
 	}
 	ev, err := announce()
-	if err == nil && ev.Kind != EventOpen && ev.Kind != EventHead && ev.Kind != EventTrailer {
+	if err == nil && b.waiting && ev.Kind != EventOpen && ev.Kind != EventHead && ev.Kind != EventTrailer {
 		err = c.skipBlock()
 	}
 	return ev, err
@@ -145,18 +145,24 @@ func (c *Conn) announceResponse() (ev Event, err *Error) {
 
 // announceTrailer tells of a second block of a stream, which must be its end.
 func (c *Conn) announceTrailer(s *Stream) (Event, *Error) {
+	var rule *Error
 	switch {
 	case s.recvDone:
-		return c.broke(s, ErrStreamData)
+		rule = ErrStreamData
 	case c.block.depends:
-		return c.broke(s, ErrDependsOnItself)
+		rule = ErrDependsOnItself
 	case !c.block.ended:
-		return c.broke(s, ErrTrailerEnd)
+		rule = ErrTrailerEnd
 	case s.bodyLeft > 0:
-		return c.broke(s, ErrLength)
+		rule = ErrLength
+	default:
+		c.endReceiving(s)
+		return Event{Kind: EventTrailer, Stream: s, ID: s.ID, End: true}, nil
 	}
-	c.endReceiving(s)
-	return Event{Kind: EventTrailer, Stream: s, ID: s.ID, End: true}, nil
+	if err := c.skipBlock(); err != nil { // which ends the connection, and the stream with it
+		return Event{}, err
+	}
+	return c.broke(s, rule)
 }
 
 // readBlock decodes the block that was announced into c.fields.

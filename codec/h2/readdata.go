@@ -10,12 +10,17 @@ func (c *Conn) beginData(h frameHeader) (ev Event, err *Error) {
 		return ev, ErrWindow
 	}
 	c.recv -= int32(size)
-	padded := h.flags()&flagPadded != 0
+	padded, ended := h.flags()&flagPadded != 0, h.flags()&flagEndStream != 0
 	if padded && size == 0 {
 		return ev, ErrPadding
 	}
+	if size >= usefulData || ended {
+		c.useful(2)
+	} else if err := c.idleFrame(); err != nil {
+		return ev, err
+	}
 	s := c.streams.find(id)
-	c.data = dataFrame{stream: s, id: id, left: size, ended: h.flags()&flagEndStream != 0}
+	c.data = dataFrame{stream: s, id: id, left: size, ended: ended}
 	switch {
 	case s == nil && c.idle(id):
 		return ev, ErrIdle
@@ -27,11 +32,6 @@ func (c *Conn) beginData(h frameHeader) (ev Event, err *Error) {
 		ev, err = c.admitData(s, size) // which may end the stream
 	}
 	if err != nil {
-		return ev, err
-	}
-	if size >= usefulData || c.data.ended {
-		c.useful(2)
-	} else if err := c.idleFrame(); err != nil {
 		return ev, err
 	}
 	if padded {
