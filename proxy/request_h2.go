@@ -44,10 +44,11 @@ func (w *worker) newRequestH2(s *sessionH2) *requestH2 {
 	return r
 }
 
-// release gives the request back: its stream has ended.
+// release gives the request back: its stream has ended, or its connection has, which then must not find it any more.
 func (r *requestH2) release() {
 	s := r.session
 	w := s.worker
+	s.codec.Forget(&r.stream)
 	s.drop(&r.outlet)
 	w.loop.DropTimer(&r.timer)
 	w.loop.Return(r.head)

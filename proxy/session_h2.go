@@ -228,8 +228,11 @@ func (s *sessionH2) fail(err error) {
 	s.endSide()
 }
 
-// abandon ends every exchange: there is nobody to answer any more.
+// abandon ends every exchange: there is nobody to answer any more. Later there is none left.
 func (s *sessionH2) abandon(e *fault.Error) {
+	if s.phase >= h2Linger {
+		return
+	}
 	s.phase, s.shut = h2Linger, true
 	s.codec.Each(func(stream *h2.Stream) {
 		stream.Owner.(*requestH2).lost(e)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -269,6 +270,39 @@ func TestAFloodIsToldToCalmDown(t *testing.T) {
 				t.Error(got)
 			}
 		})
+	}
+}
+
+// A request is used again as soon as its exchange has ended. The end of the connection that it came on before is none of its business then.
+func TestAConnectionThatEndsTwiceLeavesOthersAlone(t *testing.T) {
+	release := make(chan struct{})
+	n := newNode(t, func(c *nodeConn) {
+		for c.head() != "" {
+			c.await(release)
+			c.write(ok)
+		}
+	})
+	g := newGateway(t, []string{n.addr})
+	const streams = 5
+	ask := func(p *peerH2) {
+		for range streams {
+			p.ask("GET", "/", true)
+		}
+		g.await(t, "the requests to be under way", func(w *worker) bool { return w.firstH2().requests == streams })
+	}
+	p := g.dialH2(t)
+	ask(p)
+	p.say([]byte{0, 0, 1, 6, 0, 0, 0, 0, 0, 0}) // a PING of one byte
+	p.hears("go away 9 FRAME_SIZE_ERROR")
+	other := g.dialH2(t)
+	ask(other)
+	_ = p.Conn.(*net.TCPConn).SetLinger(0)
+	p.Close()
+	g.await(t, "the reset to be seen", func(w *worker) bool { return w.firstH2().seat.next == nil })
+	close(release)
+	other.until("all answers", func() bool { return len(other.ended) == streams || strings.Contains(other.heard.String(), "reset") })
+	if got := other.heard.String(); strings.Count(got, ": 200") != streams || strings.Contains(got, "reset") {
+		t.Errorf("heard %q", got)
 	}
 }
 
