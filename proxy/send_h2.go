@@ -88,8 +88,21 @@ func (s *sessionH2) wantAll() {
 	s.codec.Each(func(stream *h2.Stream) { s.want(&stream.Owner.(*requestH2).outlet) })
 }
 
+// rest stops reading while the client is behind with what was written, and reports whether it is: no window bounds heads and what the protocol owes.
+func (s *sessionH2) rest() bool {
+	if !s.conn.Congested() {
+		return false
+	}
+	s.watchSending()
+	s.conn.Pause()
+	return true
+}
+
 // Drained tells that the client has caught up with what was written.
-func (s *sessionH2) Drained(*event.Conn) { s.pump() }
+func (s *sessionH2) Drained(*event.Conn) {
+	s.conn.Resume()
+	s.pump()
+}
 
 // watchSending makes sure that a client whose answers wait goes on taking them.
 func (s *sessionH2) watchSending() {

@@ -19,7 +19,7 @@ import (
 // A drain first warns the client, since requests may be on their way, and after a moment names the last one that is taken (RFC 9113 §6.8).
 //
 // What a client may make the gateway keep is bounded: of request bodies the connection's window, since no byte of it is given back before the node has taken it; of answers two reads for
-// each stream; of heads the limits of a request for each stream.
+// each stream, and beside them the write queue's high mark, since nothing is read while the client is behind; of heads the limits of a request for each stream.
 type sessionH2 struct {
 	mux
 	conn   *event.Conn
@@ -124,6 +124,9 @@ func (s *sessionH2) Data(c *event.Conn) {
 	}
 	opened := 0
 	for range framesPerTurn {
+		if s.rest() {
+			return
+		}
 		buf := c.Unread()
 		ev, n, err := s.codec.Next(buf)
 		if err != nil {
@@ -299,6 +302,8 @@ func (s *sessionH2) Expired(t *event.Timer) {
 func (s *sessionH2) frameExpired() {
 	switch {
 	case s.phase >= h2Linger:
+	case s.conn.IsPaused(): // the rest may have come
+		s.worker.loop.SetTimer(&s.frame, s.set.timeouts.requestHeader)
 	case !s.codec.Settled():
 		s.fail(&h2.Error{Code: h2.ProtocolError, Text: errH2Silent.Error(), RFC: "RFC 9113 §3.4"})
 	case !s.codec.Acknowledged():
