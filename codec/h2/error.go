@@ -132,7 +132,7 @@ var (
 	ErrPathTooLong = &codec.Reject{Text: "h2: path too long", RFC: "RFC 9110 §15.5.15", Class: codec.RejectLineTooLong}
 	// ErrAuthority: :authority or Host is no host with an optional port, or there is neither.
 	ErrAuthority = malformed("h2: invalid authority", "RFC 9113 §8.3.1")
-	// ErrHost: Host is there twice, or differs from :authority.
+	// ErrHost: Host is empty or there twice, or differs from :authority.
 	ErrHost = malformed("h2: host differs from authority", "RFC 9113 §8.3.1")
 	// ErrConnect: the CONNECT method, which this gateway does not offer but for WebSocket.
 	ErrConnect = &codec.Reject{Text: "h2: connect is not supported", RFC: "RFC 9110 §9.3.6", Class: codec.RejectNotImplemented}

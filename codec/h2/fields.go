@@ -21,6 +21,7 @@ type fields struct {
 	cookies int
 	length  int64 // content-length; -1 = none
 	host    codec.Span
+	hosted  bool // a Host has come
 	expects bool
 	te      bool // "te: trailers"
 }
@@ -149,10 +150,10 @@ func (f *fields) takeKnown(value codec.Span, id codec.FieldID) bool {
 	case codec.FieldContentLength:
 		f.takeLength(f.bytes(value))
 	case codec.FieldHost:
-		if f.message == requestHead && f.host.Len > 0 {
+		if f.message == requestHead && (f.hosted || value.Len == 0) {
 			f.refuse(ErrHost)
 		}
-		f.host = value
+		f.host, f.hosted = value, true
 	case codec.FieldLookalike:
 		return f.message == responseHead // a request's goes no further (RFC 3875 §4.1.18)
 	case codec.FieldExpect:

@@ -105,7 +105,7 @@ func (f *fields) checkHost(req *codec.Request) error {
 	if !codec.ValidAuthority(req.Host()) {
 		return ErrAuthority
 	}
-	if f.host.Len > 0 && f.has(pseudoAuthority) && !bytes.EqualFold(f.bytes(f.host), req.Host()) {
+	if f.hosted && f.has(pseudoAuthority) && !bytes.EqualFold(f.bytes(f.host), req.Host()) {
 		return ErrHost
 	}
 	return nil
