@@ -22,6 +22,7 @@ type h1Call struct {
 	inBody   bool           // the final head has come
 	began    bool           // some byte of an answer has come
 	chunked  bool           // the request body is sent in chunks
+	bodiless bool           // the request has no body: what came behind its head would be another request
 	sentAll  bool           // the whole request was handed to the connection
 	tunneled bool           // the connection is one of bytes
 	sentMark uint64         // conn.Sent when the call began
@@ -43,10 +44,14 @@ func (k *h1Call) start(x *Exchange, conn *upstream.Conn) {
 
 func (k *h1Call) sendHead(req *codec.Request) {
 	k.chunked = req.Framing.Kind == codec.BodyStream
+	k.bodiless = req.Framing.Kind == codec.BodyNone
 	k.conn.Commit(h1.AppendRequestHead(k.conn.Buffer(), req, k.conn.Node().Address))
 }
 
 func (k *h1Call) sendBody(p []byte) {
+	if k.bodiless && !k.tunneled {
+		return
+	}
 	if !k.chunked {
 		k.conn.Write(p)
 		return

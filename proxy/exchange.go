@@ -214,9 +214,9 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 	x.clientIP = c.addr.Addr()
 }
 
-// begin routes the request whose head has come. ended says that there is no body.
+// begin routes the request whose head has come. ended says that there is no body. What follows a head that asks for another protocol is none, but of that protocol.
 func (x *Exchange) begin(ended bool) {
-	x.requestEnded = ended
+	x.requestEnded = ended || x.req.UpgradeAsks && !x.req.Framing.HasBody()
 	x.readTime = x.worker.loop.Now() - x.start
 	x.noteRequest()
 	x.findClient()

@@ -18,11 +18,12 @@ type requestH2 struct {
 
 	// The request.
 	trailer  codec.Header
-	lines    []byte // that the trailer points into
-	tunneled bool   // data are bytes of another protocol
-	held     bool   // the node takes the body slower than it comes
-	owed     int    // bytes that have come while it was held, and were not given back to the windows
-	refused  bool   // the message is malformed: the stream ends with PROTOCOL_ERROR behind the answer
+	lines    []byte  // that the trailer points into
+	tunneled bool    // data are bytes of another protocol
+	early    backlog // of another protocol, which the node has not agreed to yet
+	held     bool    // the node takes the body slower than it comes
+	owed     int     // bytes that have come while it was held, or early, and were not given back to the windows
+	refused  bool    // the message is malformed: the stream ends with PROTOCOL_ERROR behind the answer
 }
 
 // newRequestH2 returns a request for s, used before if there is one.
@@ -51,6 +52,7 @@ func (r *requestH2) release() {
 	s.codec.Forget(&r.stream)
 	s.drop(&r.outlet)
 	w.loop.DropTimer(&r.timer)
+	r.early.drop(w.loop)
 	w.loop.Return(r.head)
 	r.head = nil
 	if r.owed > 0 {
@@ -78,6 +80,10 @@ func (r *requestH2) data(p []byte, end bool) {
 		s.codec.CreditConn(len(p))
 		return
 	}
+	if r.x.req.UpgradeAsks && !r.tunneled {
+		r.keepEarly(p)
+		return
+	}
 	if len(p) > 0 {
 		if r.tunneled {
 			r.x.tunnelUp(p)
@@ -101,14 +107,24 @@ func (r *requestH2) data(p []byte, end bool) {
 	}
 }
 
+// keepEarly lets bytes of another protocol wait until the node has agreed to it: one that does not would take them for requests that have passed no route (RFC 9110 §7.8,
+// RFC 8441 §5). They stay on the stream's window, which bounds them.
+func (r *requestH2) keepEarly(p []byte) {
+	r.owed += len(p)
+	if r.x.state <= stateTrying { // behind an answer they are nobody's
+		r.early.add(r.session.worker.loop, p)
+	}
+}
+
 // bodyEnd tells that the client has sent all.
 func (r *requestH2) bodyEnd(trailer *codec.Header) {
 	r.session.worker.loop.StopTimer(&r.timer)
-	if r.tunneled {
+	switch {
+	case r.tunneled:
 		r.x.tunnelUpEnd()
-		return
+	case !r.x.req.UpgradeAsks: // else tunnel looks whether the stream has ended
+		r.x.requestEnd(trailer)
 	}
-	r.x.requestEnd(trailer)
 }
 
 // readTrailer takes the fields that follow a body.
@@ -154,7 +170,7 @@ func (r *requestH2) lost(e *fault.Error) {
 
 // Expired is the timer: the client has sent nothing of its body for too long. One that has its answer's head may be silent: the streams of gRPC are of that kind.
 func (r *requestH2) Expired(*event.Timer) {
-	if r.x.state < stateRelaying {
+	if r.x.state < stateRelaying && !r.x.requestEnded {
 		r.x.requestFailed(fault.New("read request body", fault.Downstream, fault.RequestTimeout, errBodyTimeout))
 	}
 }
@@ -170,19 +186,38 @@ func (r *requestH2) wantBody() {
 	s := r.session
 	if r.held {
 		r.held = false
-		s.codec.CreditConn(r.owed)
-		s.codec.CreditStream(&r.stream, r.owed)
-		r.owed = 0
-		s.control()
+		r.giveBack()
 	}
 	if !r.tunneled && !r.stream.RecvEnded() {
 		s.worker.loop.SetTimer(&r.timer, s.set.timeouts.requestBody)
 	}
 }
 
+// giveBack opens the windows again for what has been kept.
+func (r *requestH2) giveBack() {
+	s := r.session
+	s.codec.CreditConn(r.owed)
+	s.codec.CreditStream(&r.stream, r.owed)
+	r.owed = 0
+	s.control()
+}
+
+// tunnel hands on what the client has sent too early, and its end.
 func (r *requestH2) tunnel() {
 	r.tunneled = true
-	r.session.worker.loop.StopTimer(&r.timer)
+	loop := r.session.worker.loop
+	loop.StopTimer(&r.timer)
+	for r.early.size > 0 {
+		p := r.early.front(r.early.size)
+		r.x.tunnelUp(p)
+		r.early.skip(loop, len(p))
+	}
+	if r.owed > 0 && !r.held {
+		r.giveBack()
+	}
+	if r.stream.RecvEnded() {
+		r.x.tunnelUpEnd()
+	}
 }
 
 func (r *requestH2) endTunnel() { r.session.endSending(&r.outlet) }

@@ -53,33 +53,6 @@ func TestAMalformedRequestIs400AndProtocolError(t *testing.T) {
 	}
 }
 
-// RFC 8441.
-func TestWebSocketOverHTTP2IsATunnel(t *testing.T) {
-	asked := make(chan string, 1)
-	n := newNode(t, func(c *nodeConn) {
-		asked <- c.head()
-		c.write(switched + "hello")
-		_, _ = io.Copy(c.TCPConn, c.r)
-	})
-	g := newGateway(t, []string{n.addr})
-	p := g.dialH2(t)
-	s := new(h2.Stream)
-	p.codec.OpenNext(s)
-	head := []byte("\x02\x07CONNECT\x00\x09:protocol\x09websocket\x86\x04\x05/chat\x01\x0bexample.com\x00\x15sec-websocket-version\x0213")
-	p.say(append([]byte{0, 0, byte(len(head)), 1, 4, 0, 0, 0, 1}, head...))
-	p.hears("1: 200")
-	p.data(s, " echo", false)
-	p.until("the echo", func() bool { return p.body[1] != nil && p.body[1].String() == "hello echo" })
-	if got := <-asked; !strings.HasPrefix(got, "GET /chat HTTP/1.1\r\n") || !strings.Contains(got, "\r\nUpgrade: websocket\r\n") || !strings.Contains(got, "\r\nSec-WebSocket-Key: ") {
-		t.Errorf("the node was asked %q", got)
-	}
-	p.data(s, "", true) // our end reaches the node, whose own then reaches us
-	p.answered(s)
-	if strings.Contains(p.heard.String(), "reset") {
-		t.Error(p.heard.String())
-	}
-}
-
 // A drain warns first, and takes what the client sends until it can know (RFC 9113 §6.8).
 func TestADrainLetsRequestsOnTheirWayBeAnswered(t *testing.T) {
 	release := make(chan struct{})
