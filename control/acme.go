@@ -42,6 +42,11 @@ const (
 // acmeKind is the kind of keys below ACMEFolder, for the engine alone.
 const acmeKind Kind = "acme"
 
+// ServedByACME reports whether gateways serve what stands at a key: an issued certificate or a challenge. All else below ACMEFolder is for who obtains certificates.
+func ServedByACME(key string) bool {
+	return strings.HasPrefix(key, IssuedFolder) || strings.HasPrefix(key, ChallengeFolder)
+}
+
 // Issued is a certificate that was obtained.
 type Issued struct {
 	Cert string `json:"cert"` // PEM

@@ -204,7 +204,7 @@ func (w *work) deleteMissing(all []Change) {
 func (w *work) change(c *Change) {
 	e := w.engine
 	kind, id, ok := SplitKey(c.Key)
-	if strings.HasPrefix(c.Key, IssuedFolder) || strings.HasPrefix(c.Key, ChallengeFolder) {
+	if ServedByACME(c.Key) {
 		kind, id, ok = acmeKind, strings.TrimPrefix(c.Key, ACMEFolder), true
 	}
 	if !ok || kind == Users {

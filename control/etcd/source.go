@@ -263,11 +263,12 @@ func (s *Source) heard() {
 	})
 }
 
-// relative returns a key without the prefix, and whether it is a resource's. Other keys below the prefix belong to somebody else.
+// relative returns a key without the prefix, and whether the sink wants it: a resource's, or what ACME has to serve. Other keys below the prefix
+// belong to somebody else.
 func relative(prefix string, key []byte) (string, bool) {
 	below := string(key[len(prefix):])
 	_, _, ok := control.SplitKey(below)
-	return below, ok
+	return below, ok || control.ServedByACME(below)
 }
 
 // canceled sorts the error of a watch that the server has ended.

@@ -71,14 +71,15 @@ func TestWhatOneTransactionWroteIsOneBatch(t *testing.T) {
 	}
 }
 
-// Keys are reported below the prefix; a ws-cloud-gateway store has more below its own than resources.
-func TestOnlyResourcesBelowThePrefixAreReported(t *testing.T) {
+// Keys are reported below the prefix; a ws-cloud-gateway store has more below its own than resources. Of what ACME keeps, certificates and challenges are served by
+// every gateway, so they are reported too.
+func TestOnlyWhatIsServedBelowThePrefixIsReported(t *testing.T) {
 	server := startTest(t, t.TempDir(), nil)
 	outside := NewStore(clientTest(t, Config{Endpoints: []string{server.Endpoint()}, Prefix: "/my/"}))
 	client := clientTest(t, Config{Endpoints: []string{server.Endpoint()}, Prefix: "/my/cloud/"})
 	store := NewStore(client)
-	keys := []string{"routes/a", "services/b", "discovery/c.d/e", "consumers/f", "certificates/g", "users/h", "settings/i"}
-	foreign := []string{"history/x", "routes", "routes/", "other"}
+	keys := []string{"routes/a", "services/b", "discovery/c.d/e", "consumers/f", "certificates/g", "users/h", "settings/i", "acme/issued/j.test", "acme/challenge/k"}
+	foreign := []string{"acme/storage/x", "acme/lock/x", "history/x", "routes", "routes/", "other"}
 	for _, key := range append(foreign, keys...) {
 		put(t, store, key, "before")
 	}
