@@ -59,15 +59,20 @@ func storeFailed(err error) error {
 	case errors.Is(err, control.ErrTooLarge):
 		return huma.NewError(http.StatusRequestEntityTooLarge, "this is more than etcd takes in one transaction: nothing was changed. An external etcd takes as many operations as its "+
 			"--max-txn-ops says (128 by default) and as many bytes as its --max-request-bytes", details("", err)...)
-	case errors.Is(err, control.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case unanswered(err):
 		return huma.ErrorWithHeaders(huma.NewError(http.StatusServiceUnavailable, err.Error()), http.Header{"Retry-After": {retryAfter}})
 	}
 	return huma.NewError(http.StatusInternalServerError, err.Error())
 }
 
+// unanswered reports whether the store was asked and nobody knows what it would have said.
+func unanswered(err error) bool {
+	return errors.Is(err, control.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
 // writeFailed is storeFailed for a write, whose end may be unknown.
 func writeFailed(err error) error {
-	if errors.Is(err, control.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+	if unanswered(err) {
 		err = fmt.Errorf("%w; the change may still have been made: read the resource again", err)
 	}
 	return storeFailed(err)

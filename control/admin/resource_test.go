@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -337,6 +338,13 @@ func TestAStoreThatCannotBeReachedIs503(t *testing.T) {
 	g.store.fail = nil
 	g.store.meddle = func() { g.store.fail = control.ErrUnavailable }
 	document, _ := g.do("PATCH", "/v1/routes/demo1", `{"desc":"x"}`).want(503).problems()
+	if !strings.Contains(document.Detail, "may still have been made") {
+		t.Errorf("detail: %q", document.Detail)
+	}
+	// So it is when the call to the store was given up.
+	g.store.fail = nil
+	g.store.meddle = func() { g.store.fail = fmt.Errorf("etcd: put: %w", context.Canceled) }
+	document, _ = g.do("PUT", "/v1/routes/demo1", `{"prefix":"/y","service_name":"s"}`).want(503).problems()
 	if !strings.Contains(document.Detail, "may still have been made") {
 		t.Errorf("detail: %q", document.Detail)
 	}
