@@ -71,6 +71,10 @@ func (k *callH2) begin() {
 	case k.ending:
 		k.ending = false
 		c.endSending(&k.outlet)
+		k.sendEnded()
+	case k.told:
+		c.want(&k.outlet)
+		c.pump()
 	}
 	if c.open {
 		k.x.connectedBy(k)
@@ -205,6 +209,7 @@ func (k *callH2) head(ended bool) {
 	x, c, turn := k.x, k.client, k.turn
 	w := x.worker
 	x.callBegan(k)
+	k.began = true
 	lines, err := c.codec.ReadResponse(w.lines, &k.stream, &x.resp, x.req.Method, ended, &responseLimits)
 	w.lines = lines[:0]
 	if k.refuseMessage("read response head", err) {
@@ -294,8 +299,12 @@ func (k *callH2) reset(ev *h2.Event) {
 const movesMost = 5
 
 // refuse is for a request that the node has not looked at (RFC 9113 §8.7): it moves to another connection, which is no other try. Where that cannot be, since the body has
-// outgrown what is kept of it, or has been too often, the exchange decides.
+// outgrown what is kept of it, or has been too often, the exchange decides. A node that has begun to answer has looked at it.
 func (k *callH2) refuse() {
+	if k.began {
+		k.failed(fault.New("read response", fault.Upstream, fault.UpstreamReset, errNodeReset))
+		return
+	}
 	if k.moves < movesMost && !k.x.replayLost {
 		k.move()
 		return
@@ -308,7 +317,9 @@ func (k *callH2) move() {
 	x, c := k.x, k.client
 	c.codec.Forget(&k.stream)
 	c.drop(&k.outlet)
+	told := k.told
 	k.outlet.reset(k, k)
+	k.told = told // the client's body waits for it
 	k.client = nil
 	k.moves++
 	if len(x.replay) > 0 {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,9 +21,23 @@ import (
 
 // speakH2 is a node's script: it speaks HTTP/2 as the server, and answer says what is done with each request that is whole or has no body yet.
 func speakH2(answer func(c *nodeConn, codec *h2.Conn, s *h2.Stream, req *codec.Request) (out []byte)) func(*nodeConn) {
+	return hearH2(65535, func(c *nodeConn, conn *h2.Conn, ev *h2.Event, req *codec.Request) []byte {
+		if ev.Kind == h2.EventOpen {
+			return answer(c, conn, ev.Stream, req)
+		}
+		return nil
+	})
+}
+
+// hearH2 is speakH2 for a node which hears of every event; req is what an EventOpen has opened. window is that of streams on its first connection.
+func hearH2(window int32, heard func(c *nodeConn, codec *h2.Conn, ev *h2.Event, req *codec.Request) (out []byte)) func(*nodeConn) {
 	return func(c *nodeConn) {
+		window := window
+		if c.n > 1 {
+			window = 65535
+		}
 		var conn h2.Conn
-		conn.Reset(h2.Options{StreamWindow: 65535, ConnWindow: 65535, MaxBlock: 1 << 20})
+		conn.Reset(h2.Options{StreamWindow: window, ConnWindow: 65535, MaxBlock: 1 << 20})
 		c.write(string(conn.AppendPreface(nil)))
 		lim := codec.Limits{RequestLine: 1 << 16, Headers: 1 << 16, HeaderCount: 100}
 		var in []byte
@@ -38,15 +53,15 @@ func speakH2(answer func(c *nodeConn, codec *h2.Conn, s *h2.Stream, req *codec.R
 				if err != nil || n == 0 {
 					break
 				}
+				var req codec.Request
 				if ev.Kind == h2.EventOpen {
-					var req codec.Request
-					s := new(h2.Stream)
-					conn.Open(s, ev.ID, ev.End)
+					ev.Stream = new(h2.Stream)
+					conn.Open(ev.Stream, ev.ID, ev.End)
 					if _, err := conn.ReadRequest(nil, &req, ev.End, &lim); err != nil {
 						return
 					}
-					c.write(string(answer(c, &conn, s, &req)))
 				}
+				c.write(string(heard(c, &conn, &ev, &req)))
 				in = in[n:]
 				c.write(string(conn.Control()))
 			}
@@ -83,6 +98,62 @@ func TestARefusedStreamIsNoFailedTry(t *testing.T) {
 	if line := g.logged(t, 1)[0]; line.Retries != 0 {
 		t.Errorf("logged %+v", line)
 	}
+}
+
+// A node that has begun to answer has looked at the request, whatever it says afterwards.
+func TestARefusalBehindTheHeadOfAnAnswerIsAReset(t *testing.T) {
+	var asked atomic.Int32
+	n := newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte {
+		if asked.Add(1) > 1 {
+			return okH2(conn, s)
+		}
+		var resp codec.Response
+		resp.Reset(nil)
+		resp.Status = 200
+		out := conn.AppendResponseHead(nil, s, &resp, false)
+		return conn.AppendReset(conn.AppendData(out, s, []byte("half"), false), s, h2.RefusedStream)
+	}))
+	g := newGateway(t, []string{n.addr}, overHTTP2, withLog())
+	answer := exchangeRaw(t, g.addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	if strings.Count(answer, "HTTP/1.1 200 ") != 1 || !strings.HasSuffix(answer, "4\r\nhalf\r\n") || asked.Load() != 1 {
+		t.Errorf("asked %d times: %s", asked.Load(), answer)
+	}
+	if line := g.logged(t, 1)[0]; line.Code != "upstream_reset" {
+		t.Errorf("logged %+v", line)
+	}
+}
+
+// A body that waited for a window goes on when its call has moved to a connection with room for all that has come.
+func TestABodyThatWasHeldGoesOnOnAnotherConnection(t *testing.T) {
+	held := make(chan struct{})
+	n := newNode(t, hearH2(1000, func(c *nodeConn, conn *h2.Conn, ev *h2.Event, req *codec.Request) []byte {
+		switch {
+		case ev.Kind == h2.EventOpen && ev.ID == 3:
+			c.await(held)
+			return []byte("\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00") // GOAWAY, the last was 1
+		case ev.Kind == h2.EventData:
+			conn.CreditConn(len(ev.Data))
+			conn.CreditStream(ev.Stream, len(ev.Data))
+		}
+		if ev.End {
+			return okH2(conn, ev.Stream)
+		}
+		return nil
+	}))
+	g := newGateway(t, []string{n.addr}, overHTTP2, withAttempts(1))
+	g.connect(t).wantGet("ok") // now the window is known
+	b := g.connect(t)
+	b.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n" + strings.Repeat("x", 2000))
+	g.await(t, "the body to be held", func(w *worker) bool {
+		told := false
+		for _, p := range w.poolsH2 {
+			p.clients[0].codec.Each(func(s *h2.Stream) { told = told || s.Owner.(*callH2).told })
+		}
+		return told
+	})
+	close(held)
+	b.send(strings.Repeat("x", 1000))
+	b.answer().want(t, 200, "ok")
 }
 
 // A node that was lost in a request may have acted on it.
