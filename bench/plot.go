@@ -18,6 +18,9 @@ var palette = []color.Color{
 	color.RGBA{R: 0x3d, G: 0x3d, B: 0x3d, A: 0xff},
 }
 
+// mostRatio is where a bar is cut, so that one rival that is far off does not make all others look alike. The table has its figure.
+const mostRatio = 2
+
 // plotRatios draws a bar for every rival at every variant, its CPU per request as a ratio to nginx, with a line from the lowest to the highest round. It
 // returns SVG, nil where nginx was not measured.
 func plotRatios(rows []summary) ([]byte, error) {
@@ -28,10 +31,13 @@ func plotRatios(rows []summary) ([]byte, error) {
 	p := plot.New()
 	p.Y.Label.Text = "CPU per request, nginx = 1"
 	p.Y.Min = 0
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	width := vg.Points(60 / float64(len(names)))
 	for i, name := range names {
 		values, ends := series(rows, name, variants)
+		for k := range values {
+			values[k] = min(values[k], mostRatio)
+		}
 		bars, err := plotter.NewBarChart(values, width)
 		if err != nil {
 			return nil, err
@@ -43,6 +49,8 @@ func plotRatios(rows []summary) ([]byte, error) {
 		p.Legend.Add(name, bars)
 	}
 	p.NominalX(variants...)
+	p.X.Min, p.X.Max = -0.6, float64(len(variants))-0.4
+	p.Y.Max = min(p.Y.Max, mostRatio) * 1.3 // room for the legend
 	canvas := vgsvg.New(vg.Points(120+90*float64(len(variants))), vg.Points(280))
 	p.Draw(draw.New(canvas))
 	var b bytes.Buffer
@@ -96,7 +104,9 @@ func (w *whiskers) Plot(c draw.Canvas, p *plot.Plot) {
 	style := draw.LineStyle{Color: color.Black, Width: vg.Points(0.8)}
 	for i, s := range w.ends {
 		x := toX(float64(i)) + w.offset
-		c.StrokeLine2(style, x, toY(s.Min), x, toY(s.Max))
+		if low, high := min(s.Min, mostRatio), min(s.Max, mostRatio); high > low {
+			c.StrokeLine2(style, x, toY(low), x, toY(high))
+		}
 	}
 }
 
@@ -105,5 +115,5 @@ func (w *whiskers) DataRange() (xmin, xmax, ymin, ymax float64) {
 	for _, s := range w.ends {
 		ymax = max(ymax, s.Max)
 	}
-	return 0, float64(len(w.ends) - 1), 0, ymax
+	return 0, float64(len(w.ends) - 1), 0, min(ymax, mostRatio)
 }
