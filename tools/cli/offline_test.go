@@ -148,6 +148,29 @@ func TestAGatewayStartsWithoutItsStoreAndFollowsItOnceItIsBack(t *testing.T) {
 	eventually(t, "a change of the store that is back", func() bool { status, _ := g.get(t, "/goes/"); return status == 404 })
 }
 
+// A start from disk has waited for the store already: the keys of TLS sessions, which are there too, are not waited for once more.
+func TestAStartFromDiskDoesNotWaitForTheKeysOfTLSSessions(t *testing.T) {
+	store, config := startExternal(t), testConfig(t)
+	config.Etcd.Endpoints = []string{store.server.Endpoint()}
+	config.Listeners[0].TLS = true
+	store.put("services/s", `{"nodes":[{"upstream":"127.0.0.1:1"}]}`) // an empty store leaves nothing on disk
+	var logs strings.Builder
+	start := func() *gateway {
+		g, err := startGateway(t.Context(), plan{config: config, log: slog.New(slog.NewTextHandler(&logs, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	start().stop(context.Background(), nil)
+	store.stop()
+	defer store.start()
+	start().stop(context.Background(), nil)
+	if log := logs.String(); !strings.Contains(log, "serving the last good state from disk") || strings.Contains(log, "TLS sessions of before") {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
 // What went while the gateway was down is not served longer than it takes to reach the store.
 func TestTheStoreWinsOverTheDiskWhenItCanBeReached(t *testing.T) {
 	store, o, data := startExternal(t), startOrigin(t, "a"), t.TempDir()
