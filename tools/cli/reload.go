@@ -75,8 +75,10 @@ func (g *gateway) apply(next *file.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := g.expose(merged.Admin.Expose); err != nil {
-		return err
+	if merged.Admin.Expose {
+		if err := g.openPanel(); err != nil {
+			return err
+		}
 	}
 	if merged.AccessLog != g.config.AccessLog {
 		err = g.changeLog(merged.AccessLog)
@@ -86,6 +88,7 @@ func (g *gateway) apply(next *file.Config) error {
 	if err != nil {
 		return err
 	}
+	g.showPanel(merged.Admin.Expose)
 	g.admin.SetToken(token)
 	g.live.setFile(proxy.Settings{TrustedProxies: trusted, Limits: merged.Limits, Timeouts: merged.Timeouts})
 	g.config = &merged

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,10 +109,19 @@ func TestAReloadIsAllOrNothing(t *testing.T) {
 	r := startReloading(t)
 	r.next.Timeouts.Drain = unit.Duration(time.Second)
 	r.next.Limits.Headers = 1 << 10
+	r.next.Admin.Expose = true
 	r.next.AccessLog.Path = filepath.Join(t.TempDir(), "no", "directory")
 	r.reload()
 	if r.config.Timeouts.Drain.Std() == time.Second {
 		t.Error("half of it was applied")
+	}
+	panel, err := http.Get("http://" + r.server.Addrs()[0].String() + "/admin/user/info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	panel.Body.Close()
+	if panel.StatusCode != 404 {
+		t.Errorf("the panel answers %d", panel.StatusCode)
 	}
 	resp, err := net.Dial("tcp", r.server.Addrs()[0].String())
 	if err != nil {
