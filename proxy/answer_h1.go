@@ -16,13 +16,16 @@ func (s *session) sendHead(resp *codec.Response) {
 	r := s.request
 	framing := h1.ClientFraming(resp.Framing, r.req.Version)
 	r.chunked = framing.Kind == codec.BodyStream
-	if framing.Kind == codec.BodyClose || s.last() || s.phase == phaseBody && !s.worthDraining() {
+	if framing.Kind == codec.BodyClose || s.last() || r.refused() || s.phase == phaseBody && !s.worthDraining() {
 		s.reuse = false
 	}
 	s.conn.Commit(h1.AppendResponseHead(s.conn.Buffer(), resp, h1.ResponseOptions{
 		Version: r.req.Version, KeepAlive: s.reuse, Framing: framing,
 	}))
 }
+
+// refused reports whether the request was malformed or ambiguous, its path too: who sends one such request is not asked for another on the same connection.
+func (r *request) refused() bool { return r.failed != nil && r.failed.Kind == fault.BadRequest }
 
 // worthDraining reports whether an answer that comes before the end of the request's body leaves the connection usable. A client that waits for 100 (Continue) may
 // never send the body, and one whose body is too large should stop sending it.
