@@ -29,6 +29,7 @@ type logLine struct {
 	Retries    int    `json:"retries"`
 	Flag       string `json:"flag"`
 	Code       string `json:"code"`
+	Reason     string `json:"reason"`
 	Agent      string `json:"user_agent"`
 
 	Duration  float64 `json:"duration_ms"`

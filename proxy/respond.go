@@ -258,7 +258,7 @@ func (x *Exchange) record() {
 		r.Node = x.node.Address
 	}
 	if x.failed != nil {
-		r.Flag, r.Code = x.failed.Kind.Flag, x.failed.Kind.Code
+		r.Flag, r.Code, r.Reason = x.failed.Kind.Flag, x.failed.Kind.Code, reason(x.failed)
 	}
 	x.worker.stats.Finish(&r)
 }

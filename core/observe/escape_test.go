@@ -85,7 +85,7 @@ func FuzzLinesHoldWhatWasSent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, s string, status uint16, nanos int64) {
 		rec := &Record{
 			Start: nanos, Duration: nanos, HeadTime: nanos, ConnectTime: nanos, Method: b, Target: b, Host: b, UserAgent: b, Referer: b, RequestID: b,
-			Protocol: s, Node: s, Flag: s, Code: s, Route: &Route{id: s, service: s}, Status: int(status), BytesIn: nanos,
+			Protocol: s, Node: s, Flag: s, Code: s, Reason: s, Route: &Route{id: s, service: s}, Status: int(status), BytesIn: nanos,
 		}
 		checkJSONLine(t, rec, string([]rune(string(b))), string([]rune(s)))
 		checkCombinedLine(t, rec)
@@ -107,7 +107,7 @@ func checkJSONLine(t *testing.T, rec *Record, b, s string) {
 	}
 	for key, want := range map[string]string{
 		"method": b, "target": b, "host": b, "user_agent": b, "referer": b, "request_id": b,
-		"protocol": s, "node": s, "flag": s, "code": s, "route": s, "service": s,
+		"protocol": s, "node": s, "flag": s, "code": s, "reason": s, "route": s, "service": s,
 	} {
 		if v, ok := got[key]; ok && v != want || !ok && want != "" {
 			t.Fatalf("%s is %q, want %q", key, v, want)

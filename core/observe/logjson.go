@@ -30,6 +30,7 @@ import (
 //	node           optional: host:port
 //	retries        optional: attempts beyond the first
 //	flag, code     optional: what went wrong, in two letters (three where Envoy has three) and as the word of the error body
+//	reason         optional: why, such as the rule that the request broke
 //	user_agent     optional
 //	referer        optional
 func appendJSON(dst []byte, rec *Record, clock *stamp) []byte {
@@ -73,6 +74,7 @@ func appendJSON(dst []byte, rec *Record, clock *stamp) []byte {
 	dst = appendJSONRouting(dst, rec)
 	dst = appendJSONField(dst, `,"flag":"`, rec.Flag)
 	dst = appendJSONField(dst, `,"code":"`, rec.Code)
+	dst = appendJSONField(dst, `,"reason":"`, rec.Reason)
 	dst = appendJSONField(dst, `,"user_agent":"`, rec.UserAgent)
 	dst = appendJSONField(dst, `,"referer":"`, rec.Referer)
 	return append(dst, '}', '\n')

@@ -35,12 +35,12 @@ func TestJSONLineHasTheDocumentedFields(t *testing.T) {
 				Start: rec.Start, Duration: 12_003_004_999, ReadTime: 20_000, ConnectTime: 500_000, HeadTime: 999, Method: []byte("POST"), Target: []byte("*"),
 				Host: []byte("h"), UserAgent: []byte("u"), Referer: []byte("r"), RequestID: []byte("i"), Protocol: "HTTP/2.0",
 				ClientIP: netip.MustParseAddr("::ffff:192.0.2.1"), Route: r.Route("r", "of the route"), Service: r.Service("chosen"),
-				Node: "n:1", Status: 502, BytesIn: 7, BytesOut: 8, Retries: 2, Flag: "UF", Code: "upstream_connect",
+				Node: "n:1", Status: 502, BytesIn: 7, BytesOut: 8, Retries: 2, Flag: "UF", Code: "upstream_connect", Reason: "connection refused",
 			}
 		},
 			`{"time":"2026-02-03T04:05:06.789Z","request_id":"i","client":"192.0.2.1","method":"POST","host":"h","target":"*","protocol":"HTTP/2.0",` +
 				`"status":502,"bytes_in":7,"bytes_out":8,"duration_ms":12003.004,"head_ms":0.020,"connect_ms":0.500,"first_byte_ms":0.000,` +
-				`"route":"r","service":"chosen","node":"n:1","retries":2,"flag":"UF","code":"upstream_connect","user_agent":"u","referer":"r"}` + "\n"},
+				`"route":"r","service":"chosen","node":"n:1","retries":2,"flag":"UF","code":"upstream_connect","reason":"connection refused","user_agent":"u","referer":"r"}` + "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec = typical(r)

@@ -37,4 +37,5 @@ type Record struct {
 	Retries  int    // attempts beyond the first
 	Flag     string // the reason in two or three letters (fault.Kind.Flag), a constant; "" = nothing went wrong
 	Code     string // the error code (fault.Kind.Code), a constant; "" = nothing went wrong
+	Reason   string // why, in words for people, such as the rule that a message broke; bounded by who sets it
 }
