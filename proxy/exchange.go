@@ -53,6 +53,7 @@ type Exchange struct {
 	tried   [maxTried]*upstream.Node
 	tries   int
 	stale   bool // the connection of the try that failed last had served before
+	trails  bool // whether the try was good is said behind the body of the answer: it is a call of gRPC
 	waiting wait
 	timer   event.Timer
 	mark    uint64 // what the node had taken of the request when the wait for it to take more began
@@ -198,7 +199,7 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 	x.resp.Reset(nil)
 	x.snapshot, x.route, x.service = nil, nil, nil
 	x.call, x.node = nil, nil
-	x.tries, x.stale = 0, false
+	x.tries, x.stale, x.trails = 0, false, false
 	x.roomUntil = 0
 	x.waiting = waitNothing
 	x.timer.Owner, x.deadline.Owner, x.hedge.Owner, x.waiter.Owner = x, x, x, x

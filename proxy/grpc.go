@@ -8,7 +8,9 @@ import (
 	"sluice/internal/fault"
 )
 
-// How a gRPC client is told of an error. Its deadline is the exchange's, see setDeadline.
+// How a gRPC client is told of an error, and what the status of a call says of the node. Its deadline is the exchange's, see setDeadline.
+
+const grpcStatus = "Grpc-Status"
 
 var grpcType = []byte("application/grpc")
 
@@ -19,6 +21,42 @@ func (x *Exchange) isGRPC() bool {
 		return false
 	}
 	return len(media) == len(grpcType) || media[len(grpcType)] == '+' || media[len(grpcType)] == ';'
+}
+
+// overHTTP2 reports whether nodes are asked over HTTP/2. Requests for another protocol never are.
+func (x *Exchange) overHTTP2() bool { return (x.route.GRPC || x.service.HTTP2) && x.upgrade == nil }
+
+// headVerdict returns the status that the head of an answer to a call counts as, for its node: what is said of the call where the answer is nothing but trailers. Otherwise it is 200 so far,
+// and callVerdict follows.
+func (x *Exchange) headVerdict() int {
+	if x.resp.Status != 200 {
+		return x.resp.Status
+	}
+	if x.resp.Header.Find(grpcStatus) < 0 && x.resp.Framing.HasBody() {
+		x.trails = true
+		return 200
+	}
+	return x.callVerdict(&x.resp.Header)
+}
+
+// callVerdict returns the status that a call counts as for its node, by the fields at its end; nil for none. That the time has passed which a client has set itself does not tell of the node:
+// whoever asks for a nanosecond would take all of them out.
+func (x *Exchange) callVerdict(end *codec.Header) int {
+	var text []byte
+	if end != nil {
+		text = end.Get(grpcStatus)
+	}
+	code := fault.ParseGRPC(text)
+	if code == fault.GRPCDeadlineExceeded && x.req.Header.Find("Grpc-Timeout") >= 0 {
+		return 200
+	}
+	return fault.StatusOfGRPC(code)
+}
+
+// isUnavailable reports whether the answer is nothing but the trailers of a call, with the status UNAVAILABLE.
+func (x *Exchange) isUnavailable() bool {
+	status := x.resp.Header.Get(grpcStatus)
+	return status != nil && fault.ParseGRPC(status) == fault.GRPCUnavailable && x.isGRPC()
 }
 
 // answerGRPC tells a gRPC client of an error, by an answer that is nothing but trailers.
@@ -48,7 +86,7 @@ func (x *Exchange) trailGRPC(e *fault.Error) bool {
 }
 
 func (x *Exchange) addStatus(h *codec.Header, e *fault.Error) {
-	h.Add("Grpc-Status", strconv.AppendInt(x.worker.scratch[:0], int64(e.Kind.GRPC()), 10))
+	h.Add(grpcStatus, strconv.AppendInt(x.worker.scratch[:0], int64(e.Kind.GRPC()), 10))
 	text := append(x.worker.scratch[:0], e.Kind.Code...)
 	text = append(text, ": "...)
 	h.Add("Grpc-Message", append(text, e.Kind.Text...)) // visible ASCII without "%": it needs no escapes

@@ -7,6 +7,7 @@ import (
 	"sluice/core/observe"
 	"sluice/internal/fault"
 	"sluice/plugin"
+	"sluice/upstream"
 )
 
 // responseInformational passes on a 1xx head. 101 does not come here.
@@ -30,8 +31,12 @@ func (x *Exchange) responseHead() {
 		return
 	}
 	x.stale = false
-	x.try.Answered(status, x.worker.loop.Now())
-	if x.mayRetryStatus(status) {
+	verdict := status
+	if x.overHTTP2() && x.isGRPC() {
+		verdict = x.headVerdict()
+	}
+	x.try.Answered(verdict, x.worker.loop.Now())
+	if x.mayRetryStatus(status) || x.mayRetryCall() {
 		// Where nobody else is left, the node's own answer is better than one of ours.
 		if node := x.another(); node != nil && x.spendRetry() {
 			x.service.Stats.Outcome(x.worker.index, observe.OutcomeServerError)
@@ -42,7 +47,7 @@ func (x *Exchange) responseHead() {
 		}
 	}
 	x.result = observe.OutcomeOK
-	if status >= 500 {
+	if verdict >= 500 {
 		x.result = observe.OutcomeServerError
 	}
 	x.dropReplay()
@@ -99,7 +104,12 @@ func (x *Exchange) responseBody(p []byte) {
 // responseEnd tells that the node's answer is whole. trailer may be nil. The call has detached itself.
 func (x *Exchange) responseEnd(trailer *codec.Header) {
 	x.call = nil
-	x.try.Whole()
+	if x.trails && x.callVerdict(trailer) >= 500 {
+		x.try.Failed(upstream.FailedStatus, x.worker.loop.Now())
+		x.result = observe.OutcomeServerError
+	} else {
+		x.try.Whole()
+	}
 	x.try.End()
 	x.service.Stats.Outcome(x.worker.index, x.result)
 	if len(x.transformers) > 0 {

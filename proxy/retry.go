@@ -49,6 +49,12 @@ func (x *Exchange) mayRetryStatus(status int) bool {
 	return x.service.RetryStatus.Has(status) && x.req.Method.Idempotent() && x.requestEnded && x.triesLeft()
 }
 
+// mayRetryCall decides the same for a call of gRPC that a node has answered with UNAVAILABLE and nothing else. Calls have one method for all that they do, so that the service must have
+// asked for it.
+func (x *Exchange) mayRetryCall() bool {
+	return x.service.RetryUnavailable && x.requestEnded && x.overHTTP2() && x.isUnavailable() && x.triesLeft()
+}
+
 // triesLeft reports whether the service allows one more try and the whole request can be sent again.
 func (x *Exchange) triesLeft() bool {
 	attempts := x.service.Attempts

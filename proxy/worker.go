@@ -101,7 +101,7 @@ func (w *worker) accept(c *event.Conn, err error, d *door) event.Handler {
 
 // dial begins a call to node.
 func (w *worker) dial(x *Exchange, node *upstream.Node, fresh bool) (call, error) {
-	if (x.route.GRPC || x.service.HTTP2) && x.upgrade == nil {
+	if x.overHTTP2() {
 		return w.dialH2(x, node)
 	}
 	var k *h1Call

@@ -80,7 +80,7 @@ type UnhealthyAfter struct {
 	Failures int `json:"failures,omitempty"` // bad probes in a row; default 2
 }
 
-// PassiveHealth ejects a node for what it answers to real requests: no answer, a broken one, or a status of 500 to 599.
+// PassiveHealth ejects a node for what it answers to real requests: no answer, a broken one, or a status of 500 to 599; of gRPC, one that stands for such a status.
 type PassiveHealth struct {
 	ConsecutiveFailures int           `json:"consecutive_failures,omitempty"` // failed exchanges in a row; default 5
 	Ejection            unit.Duration `json:"ejection,omitempty"`             // how long a node is out the first time; each time soon after it is that much longer; default 30s
@@ -122,7 +122,7 @@ type AdaptiveConfig struct {
 // RetryConfig says when a request is sent once more.
 type RetryConfig struct {
 	Attempts      *int     `json:"attempts,omitempty"`       // tries in all, 1 to 10; default 2
-	On            []string `json:"on,omitempty"`             // "connect", "reset", "502", "503", "504"; default connect and reset
+	On            []string `json:"on,omitempty"`             // "connect", "reset", "502", "503", "504", "unavailable" (of gRPC); default connect and reset
 	BudgetPercent *int     `json:"budget_percent,omitempty"` // retries per 100 requests; default 20
 	MinPerSecond  *int     `json:"min_per_second,omitempty"` // retries a second that are always allowed, where the percentage is fewer; default 3
 

@@ -21,9 +21,10 @@ type Service struct {
 	Stats    *observe.Service
 
 	// When a request may be sent once more.
-	RetryConnect bool
-	RetryReset   bool
-	RetryStatus  StatusSet
+	RetryConnect     bool
+	RetryReset       bool
+	RetryStatus      StatusSet
+	RetryUnavailable bool // a gRPC call that a node answers with UNAVAILABLE and nothing else
 
 	// Bounds; 0 = the gateway's default.
 	ConnectTimeout  time.Duration

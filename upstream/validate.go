@@ -18,7 +18,7 @@ var (
 	balancers = []string{"roundrobin", "least_conn", "ewma", "chash", "random"}
 	hashKeys  = []string{"ip", "header", "cookie", "query", "path"}
 	probes    = []string{"tcp", "http", "grpc", "none"}
-	retryOn   = []string{"connect", "reset", "502", "503", "504"}
+	retryOn   = []string{"connect", "reset", "502", "503", "504", "unavailable"}
 )
 
 // SetDefaults fills in what is not given. Timeouts stay 0, which means the gateway's own.

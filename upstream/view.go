@@ -42,6 +42,7 @@ func newService(name string, config *Config, state *serviceState) *Service {
 	}
 	s.RetryConnect = slices.Contains(on, "connect")
 	s.RetryReset = slices.Contains(on, "reset")
+	s.RetryUnavailable = slices.Contains(on, "unavailable")
 	for status, bit := range map[string]StatusSet{"502": has502, "503": has503, "504": has504} {
 		if slices.Contains(on, status) {
 			s.RetryStatus |= bit

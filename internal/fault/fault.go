@@ -42,30 +42,21 @@ type Kind struct {
 // GRPC returns the status that a gRPC client is told. Where the answer has an HTTP status that gRPC maps, it is that mapping; limits are RESOURCE_EXHAUSTED and
 // what took too long is DEADLINE_EXCEEDED, which the mapping of statuses alone cannot tell.
 func (k *Kind) GRPC() int {
-	const (
-		deadlineExceeded  = 4
-		permissionDenied  = 7
-		resourceExhausted = 8
-		unimplemented     = 12
-		internal          = 13
-		unavailable       = 14
-		unauthenticated   = 16
-	)
 	switch k.Status {
 	case 408, 504:
-		return deadlineExceeded
+		return GRPCDeadlineExceeded
 	case 413, 414, 431:
-		return resourceExhausted
+		return grpcResourceExhausted
 	case 404, 405, 426, 501, 505:
-		return unimplemented
+		return grpcUnimplemented
 	case 421, 429, 502, 503:
-		return unavailable
+		return GRPCUnavailable
 	case 401:
-		return unauthenticated
+		return grpcUnauthenticated
 	case 403:
-		return permissionDenied
+		return grpcPermissionDenied
 	}
-	return internal
+	return grpcInternal
 }
 
 // The contract's table. Order as there.
