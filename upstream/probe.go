@@ -44,12 +44,12 @@ func probe(ctx context.Context, policy *ActiveHealth, node target) error {
 	if host == "" {
 		host = node.name
 	}
-	conn := raw
+	conn, scheme := raw, "http"
 	if node.tls != nil {
-		conn = tls.Client(raw, node.tls.probing(policy.Type))
+		conn, scheme = tls.Client(raw, node.tls.probing(policy.Type)), "https"
 	}
 	if policy.Type == "grpc" {
-		return probeGRPC(conn, host, policy.Service)
+		return probeGRPC(conn, scheme, host, policy.Service)
 	}
 	return probeHTTP(conn, host, policy)
 }

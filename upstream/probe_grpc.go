@@ -36,9 +36,9 @@ const (
 
 var errNotServing = errors.New("the service is not serving")
 
-// probeGRPC asks whether a service, or with "" the server, is serving.
-func probeGRPC(conn io.ReadWriter, authority, service string) error {
-	if _, err := conn.Write(appendHealthCheck(nil, authority, service)); err != nil {
+// probeGRPC asks whether a service, or with "" the server, is serving. scheme is how the connection is made: "http" or, over TLS, "https".
+func probeGRPC(conn io.ReadWriter, scheme, authority, service string) error {
+	if _, err := conn.Write(appendHealthCheck(nil, scheme, authority, service)); err != nil {
 		return err
 	}
 	p := grpcProbe{in: bufio.NewReader(conn), out: conn}
@@ -56,13 +56,13 @@ func probeGRPC(conn io.ReadWriter, authority, service string) error {
 }
 
 // appendHealthCheck appends all that a client sends: preface, settings, and the call.
-func appendHealthCheck(dst []byte, authority, service string) []byte {
+func appendHealthCheck(dst []byte, scheme, authority, service string) []byte {
 	dst = append(dst, probePreface...)
 	dst = appendFrame(dst, frameSettings, 0, 0, nil)
 	var fields fieldBuffer
 	enc := hpack.NewEncoder(&fields)
 	for _, f := range []hpack.HeaderField{
-		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: "/grpc.health.v1.Health/Check"},
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: scheme}, {Name: ":path", Value: "/grpc.health.v1.Health/Check"},
 		{Name: ":authority", Value: authority}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
 		{Name: "user-agent", Value: "sluice-health"},
 	} {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -56,6 +57,73 @@ func TestProbesGoOverTLS(t *testing.T) {
 		check(t, probe(ctx, &policy, target{netip.MustParseAddrPort(c.address), c.address, node.tls.Load()}), c.want)
 		cancel()
 	}
+}
+
+// The scheme is that of the connection (RFC 9113 §8.3.1): servers refuse calls for another.
+func TestAGRPCProbeNamesTheSchemeOfItsConnection(t *testing.T) {
+	ca := testcert.NewAuthority(t)
+	secured := &tls.Config{Certificates: []tls.Certificate{ca.Issue("127.0.0.1").Certificate}, NextProtos: []string{"h2"}}
+	for _, c := range []struct {
+		want   string
+		server *tls.Config
+		node   *TLSConfig
+	}{{"http", nil, nil}, {"https", secured, &TLSConfig{CA: ca.PEM}}} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		schemes := make(chan string, 1)
+		go func() {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			if c.server != nil {
+				conn = tls.Server(conn, c.server)
+			}
+			schemes <- readScheme(conn)
+		}()
+		policy := ActiveHealth{Type: "grpc"}
+		policy.setDefaults()
+		node := Node{Address: ln.Addr().String()}
+		node.useTLS(newSecure(c.node, nil))
+		ctx, cancel := context.WithTimeout(t.Context(), testnet.Patience)
+		if err := probe(ctx, &policy, target{netip.MustParseAddrPort(node.Address), node.Address, node.tls.Load()}); err == nil {
+			t.Error("a server that says nothing is well")
+		}
+		cancel()
+		if got := testnet.Receive(t, "the probe", schemes); got != c.want {
+			t.Errorf("scheme %q, want %q", got, c.want)
+		}
+	}
+}
+
+// readScheme reads a probe up to its call, and returns the scheme of that.
+func readScheme(conn io.Reader) (scheme string) {
+	preface := make([]byte, len(probePreface)+frameHeader) // and settings, which are empty
+	if _, err := io.ReadFull(conn, preface); err != nil {
+		return err.Error()
+	}
+	head := make([]byte, frameHeader)
+	if _, err := io.ReadFull(conn, head); err != nil {
+		return err.Error()
+	}
+	block := make([]byte, int(head[1])<<8|int(head[2]))
+	if _, err := io.ReadFull(conn, block); err != nil {
+		return err.Error()
+	}
+	fields, err := hpack.NewDecoder(4096, nil).DecodeFull(block)
+	if err != nil {
+		return err.Error()
+	}
+	for _, f := range fields {
+		if f.Name == ":scheme" {
+			scheme = f.Value
+		}
+	}
+	return scheme
 }
 
 // One problem a line.
