@@ -81,9 +81,8 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.node, x.tryStart = node, now
 	x.tried[x.tries] = node
 	x.tries++
-	if event.Exhausted(err) { // the node is not to blame, and asking another would want for the same
-		x.try.End()
-		x.fail(fault.New("connect", fault.Internal, fault.Overloaded, err))
+	if event.Exhausted(err) {
+		x.cannotConnect(err)
 		return
 	}
 	if err != nil {
@@ -93,6 +92,21 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.call = call
 	x.resp.Reset(nil)
 	x.send()
+}
+
+// cannotConnect is for a try that this machine has nothing to connect with for: its node is not to blame. Where it is a port, another node may be asked; of all else that one would want for
+// the same.
+func (x *Exchange) cannotConnect(err error) {
+	x.pending.Leave()
+	x.try.End()
+	e := fault.New("connect", fault.Internal, fault.Overloaded, err)
+	if event.NoPort(err) {
+		x.worker.noPort(x.node, err)
+		if x.retry(e.Retryable(fault.Always)) {
+			return
+		}
+	}
+	x.fail(e)
 }
 
 // send hands over what there is of the request.
@@ -140,13 +154,9 @@ func (x *Exchange) callFailed(e *fault.Error) {
 	x.pending.Leave()
 	x.awaitNothing()
 	x.service.Stats.Outcome(x.worker.index, outcome(e))
-	if x.state == stateTrying && x.mayRetry(e) {
-		if node := x.another(); node != nil && x.spendRetry() {
-			x.askAgain(node, true)
-			return
-		}
+	if x.state != stateTrying || !x.retry(e) {
+		x.fail(e)
 	}
-	x.fail(e)
 }
 
 // failure is how a failed try counts for the health of its node.

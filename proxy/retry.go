@@ -25,6 +25,19 @@ func (x *Exchange) spendRetry() bool {
 	return true
 }
 
+// retry makes another try after one that has failed with e, on a new connection, and reports whether there is one.
+func (x *Exchange) retry(e *fault.Error) bool {
+	if !x.mayRetry(e) {
+		return false
+	}
+	node := x.another()
+	if node == nil || !x.spendRetry() {
+		return false
+	}
+	x.askAgain(node, true)
+	return true
+}
+
 // mayRetry decides whether another try may be made; nothing of an answer has reached the client. A node that was never reached has seen nothing; one
 // that was may have acted on the request, so only a method that may be repeated is.
 func (x *Exchange) mayRetry(e *fault.Error) bool {

@@ -32,6 +32,8 @@ type Config struct {
 
 	now    func() int64                  // of the loops (event.Options); for tests
 	memory func(limit uint64) memory.Use // in place of the process's own; for tests
+
+	connect event.Connect // of the loops; for tests
 }
 
 // Server is the data plane. Make it with New, then Listen, then Start.
@@ -46,6 +48,7 @@ type Server struct {
 	settings atomic.Pointer[settings]
 	pressure atomic.Int32 // of memory
 	tls      *terminator
+	noPort   atomic.Int64  // when there was no port last, in nanoseconds on the wall
 	conns    atomic.Int64  // of clients
 	clients  *clientCounts // how many of them are of whom
 

@@ -228,7 +228,7 @@ func (l *Loop) Dial(addr netip.AddrPort, h Handler) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event: connect %s: %w", addr, err)
 	}
-	if err := unix.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {
+	if err := l.opts.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("event: connect %s: %w", addr, err)
 	}

@@ -31,7 +31,12 @@ type Options struct {
 	Logger  *slog.Logger // for panics; nil = the default logger
 	OnPanic func()       // called after a panic in a handler was survived, to count it
 	Now     func() int64 // nanoseconds of a monotonic clock; nil = the runtime's. For tests
+
+	Connect Connect // nil = the kernel's. For tests
 }
+
+// Connect is connect(2).
+type Connect func(fd int, to unix.Sockaddr) error
 
 // source is what a slot of the loop holds: a connection, a listener or the mailbox.
 type source interface {
@@ -86,6 +91,9 @@ func NewLoop(opts Options) (*Loop, error) {
 	if opts.Now == nil {
 		start := time.Now()
 		opts.Now = func() int64 { return int64(time.Since(start)) + int64(time.Second) }
+	}
+	if opts.Connect == nil {
+		opts.Connect = unix.Connect
 	}
 	p, err := newPoller()
 	if err != nil {

@@ -64,6 +64,8 @@ var plainCounters = [...]struct {
 		func(c *workerCounts) *atomic.Uint64 { return &c.bytesOut }},
 	{desc("upstream_connections_reused_total", "Exchanges that were given a connection to a node which had served before."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.upReused }},
+	{desc("upstream_no_port_total", "Connections to nodes that were not made, since every local port to their address was in use."),
+		func(c *workerCounts) *atomic.Uint64 { return &c.noPort }},
 	{desc("retries_total", "Attempts beyond the first of an exchange."),
 		func(c *workerCounts) *atomic.Uint64 { return &c.retries }},
 	{desc("hedges_total", "Second tries made while the first was still waited for; they are retries too."),

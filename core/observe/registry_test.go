@@ -78,6 +78,7 @@ func TestEveryEventHasItsOwnCounter(t *testing.T) {
 		w.UpstreamReused, w.Retry, w.AcceptError, w.Panic, func() { w.ConnRefused(RefusedConnections) }, w.ConnOpened, w.ConnClosed,
 		w.UpstreamOpened, w.UpstreamClosed, w.TunnelOpened, w.TunnelClosed, func() { w.ConnRefused(RefusedPerClient) },
 		func() { w.ConnRefused(RefusedMemory) }, func() { w.ConnShed(ShedDescriptors) }, func() { w.ConnShed(ShedMemory) },
+		w.NoPort,
 	} {
 		for range 100 - n {
 			event()
@@ -93,6 +94,7 @@ func TestEveryEventHasItsOwnCounter(t *testing.T) {
 		"sluice_connections_refused_total{limit=memory}":                 88,
 		"sluice_connections_shed_total{reason=descriptors}":              87,
 		"sluice_connections_shed_total{reason=memory}":                   86,
+		"sluice_upstream_no_port_total":                                  85,
 		"sluice_connections_total{side=downstream}":                      95,
 		"sluice_connections{side=downstream}":                            1,
 		"sluice_connections_total{side=upstream}":                        93,

@@ -33,6 +33,7 @@ type workerCounts struct {
 	retries       atomic.Uint64
 	hedges        atomic.Uint64
 	acceptErrors  atomic.Uint64
+	noPort        atomic.Uint64
 	panics        atomic.Uint64
 	connsRefused  [refusals]atomic.Uint64
 	connsShed     [sheds]atomic.Uint64
@@ -78,6 +79,9 @@ func (w *Worker) ConnShed(why Shed) { w.counts.connsShed[why].Add(1) }
 
 // AcceptError counts an accept that failed, such as for want of descriptors.
 func (w *Worker) AcceptError() { w.counts.acceptErrors.Add(1) }
+
+// NoPort counts a connection to a node that could not be made for want of a local port.
+func (w *Worker) NoPort() { w.counts.noPort.Add(1) }
 
 // UpstreamOpened counts a connection established to a node.
 func (w *Worker) UpstreamOpened() { w.counts.upOpened.Add(1) }
