@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ type Listener struct {
 	fd     int
 	slot   token
 	accept Accept
+	take   func(fd int) (int, netip.AddrPort, unix.Errno) // sysAccept, but for tests of what the kernel may say
 	timer  Timer
 	closed bool
 	asleep bool // taken out of epoll until the timer runs
@@ -121,7 +123,7 @@ func localAddr(fd int) netip.AddrPort {
 
 // Listen accepts connections from a socket that Bind has opened. The loop owns the socket from now on.
 func (l *Loop) Listen(fd int, accept Accept) (*Listener, error) {
-	ln := &Listener{loop: l, fd: fd, accept: accept}
+	ln := &Listener{loop: l, fd: fd, accept: accept, take: sysAccept}
 	ln.timer.Owner = ln
 	var err error
 	// Level-triggered: what one turn leaves behind is reported again.
@@ -162,9 +164,14 @@ func (ln *Listener) event(uint32) {
 	}
 }
 
+// lost is what accept says where the one connection is gone and others may wait: an error that its network had before it was accepted, or a rule of the firewall (accept(2)).
+var lost = []unix.Errno{
+	unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN, unix.ENONET, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH,
+}
+
 // acceptOne takes one connection and reports whether there may be more.
 func (ln *Listener) acceptOne() bool {
-	fd, remote, errno := sysAccept(ln.fd)
+	fd, remote, errno := ln.take(ln.fd)
 	switch errno {
 	case 0:
 		if err := ln.loop.adopt(fd, remote, ln.accept); err != nil {
@@ -174,7 +181,10 @@ func (ln *Listener) acceptOne() bool {
 		return true
 	case unix.EAGAIN:
 		return false
-	case unix.EINTR, unix.ECONNABORTED, unix.EPROTO: // the one connection is gone, others may wait
+	case unix.EINTR:
+		return true
+	}
+	if slices.Contains(lost, errno) {
 		return true
 	}
 	ln.rest(fmt.Errorf("event: accept: %w", errno))
