@@ -93,6 +93,9 @@ func (s *session) done(cut bool) {
 		if r.chunked {
 			s.conn.Commit(h1.AppendLastChunk(s.conn.Buffer(), nil))
 		}
+		if s.conn.Behind() && !s.sendTimer.Armed() {
+			s.watchSending() // the end of an answer may be too little for its source to have been stopped
+		}
 		switch {
 		case !s.reuse:
 			s.endSide()

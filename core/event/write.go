@@ -95,6 +95,9 @@ func (c *Conn) Queued() int {
 	return n
 }
 
+// Behind reports whether the kernel has not taken all that was handed to it: the peer takes less than it is sent.
+func (c *Conn) Behind() bool { return c.queue != nil }
+
 // Sent returns the number of bytes that the kernel has taken so far.
 func (c *Conn) Sent() uint64 { return c.sent }
 
