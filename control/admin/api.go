@@ -25,6 +25,7 @@ func registerAPI(mux *http.ServeMux, d Deps, people *logins) {
 	registerStatus(api, d)
 	registerHealth(api, d)
 	registerMetrics(api, mux, d.Stats)
+	registerProfiles(api, mux)
 	registerSeed(api, mux, seedCalls(&seedStore{resources: store, now: time.Now}))
 	registerSeed(api, mux, people.calls())
 	registerUsers(api, people.accounts, d.Log)

@@ -60,7 +60,7 @@ func authenticated(next http.Handler, ways ...authenticator) http.Handler {
 				next.ServeHTTP(w, withIdentity(r, who))
 				return
 			default:
-				writeProblem(w, http.StatusForbidden, "a "+string(who.Role)+" may look at everything and change nothing")
+				writeProblem(w, http.StatusForbidden, "a "+string(who.Role)+" may look at everything but profiles, and change nothing")
 				return
 			}
 		}

@@ -14,7 +14,7 @@ type Role string
 // The roles.
 const (
 	RoleAdmin  Role = "admin"  // everything
-	RoleViewer Role = "viewer" // look at everything that is no secret
+	RoleViewer Role = "viewer" // look at everything that is no secret and no profile
 )
 
 // Identity is who makes a request. It is what the history says of a change.
@@ -68,8 +68,11 @@ func (role Role) may(r *http.Request) bool {
 	case RoleAdmin:
 		return true
 	case RoleViewer:
-		if strings.HasPrefix(r.URL.Path, "/admin/") {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/admin/"):
 			return asking[r.URL.Path] // ws-cloud-gateway takes writes by GET too
+		case strings.HasPrefix(r.URL.Path, profilePath):
+			return false
 		}
 		return r.Method == http.MethodGet || r.Method == http.MethodHead || asking[r.URL.Path]
 	}

@@ -28,6 +28,8 @@ func TestAViewerReadsOnly(t *testing.T) {
 		{RoleViewer, "DELETE", "/v1/routes/a", 403},
 		{RoleViewer, "POST", "/v1/history/1/rollback", 403},
 		{RoleViewer, "POST", "/admin/routes/list", 200},
+		{RoleViewer, "GET", "/debug/pprof/heap", 403},
+		{RoleAdmin, "GET", "/debug/pprof/heap", 200},
 		{RoleViewer, "GET", "/admin/routes/save", 403}, // which writes, as in ws-cloud-gateway
 		{RoleViewer, "GET", "/admin/services/remove", 403},
 		{RoleAdmin, "DELETE", "/v1/routes/a", 200},

@@ -51,6 +51,9 @@ func TestTheDescriptionHasEveryCall(t *testing.T) {
 			want = append(want, method+" /v1/"+kind+"/{id}")
 		}
 	}
+	for _, p := range profiles {
+		want = append(want, "GET /debug/pprof/"+p.name)
+	}
 	for _, call := range append(seedCalls(nil), (*logins)(nil).calls()...) {
 		for _, method := range call.methods {
 			want = append(want, method+" "+call.path)
