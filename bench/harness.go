@@ -21,6 +21,7 @@ type harness struct {
 	setup     *setup            // of the rivals that run; nil while none do
 	rivals    []*rival          // in the order of the table
 	processes []*process        // everything that must be ended
+	profiles  []string          // files with the profile of one turn each
 	fixed     int               // so many of processes are the origin's; the others end with their setup
 }
 

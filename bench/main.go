@@ -81,6 +81,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			break
 		}
 	}
+	if err := h.writeProfile(ctx); err != nil {
+		failed = append(failed, err)
+	}
 	if err := writeReport(opt, h, records); err != nil {
 		failed = append(failed, err)
 	}

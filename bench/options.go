@@ -24,6 +24,7 @@ type options struct {
 	repo        string   // root of the repository, to build sluice from
 	sluice      string   // binary to use instead of building one
 	out         string   // folder for the reports
+	profile     string   // file for sluice's CPU profile of all turns; "" = none is taken
 	args        []string // as they were given
 }
 
@@ -57,6 +58,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&opt.repo, "repo", "..", "root of the repository")
 	f.StringVar(&opt.sluice, "sluice", "", "sluice binary to measure; none = build one from the repository")
 	f.StringVar(&opt.out, "out", "out", "folder for reports, one folder a run; empty = none")
+	f.StringVar(&opt.profile, "profile", "", "file for sluice's CPU profile of all turns, which costs some percent; empty = none")
 	f.Func("with", "another rival, as NAME=COMMAND with {port} and {origin} for the two ports; repeatable", opt.addCommand)
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

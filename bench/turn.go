@@ -39,10 +39,11 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 	if err != nil {
 		return nil, err
 	}
+	profile := h.startProfile(ctx, r, d)
 	changing := startChurn(ctx, r, j.changes)
 	l, err := h.generate(ctx, r, j, perSecond, d)
 	changes, failed := changing.stop()
-	if err = errors.Join(err, failed); err != nil {
+	if err = errors.Join(err, failed, profile.wait()); err != nil {
 		return nil, err
 	}
 	if changing != nil {
