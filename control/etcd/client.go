@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -31,6 +32,8 @@ type Client struct {
 	current *connection    // nil: dial at the next use
 	closed  bool           // no more connections
 	retired sync.WaitGroup // connections that wait for their last user
+
+	beside atomic.Pointer[Server] // the server, where it is in this process; nil = it is not
 }
 
 // connection is one generation of a Client. It closes once it is retired and its last user has let go of it.
@@ -97,6 +100,7 @@ func (c *Client) retire(old *connection) {
 
 // Close closes the connection; calls in flight fail. A Source that runs on this client must have ended before.
 func (c *Client) Close() {
+	c.beside.Store(nil)
 	c.gate <- struct{}{}
 	c.closed = true
 	if c.current != nil {
@@ -156,6 +160,24 @@ func (c *Client) do(ctx context.Context, what string, timeout time.Duration, cal
 			return failure(ctx, what, err)
 		}
 	}
+}
+
+// Beside tells that the endpoint is a server in this process: keys are read and written without a connection from now on, for as long as it runs. Any goroutine may call it.
+func (c *Client) Beside(s *Server) { c.beside.Store(s) }
+
+// keys is do for a call that reads or writes keys.
+func (c *Client) keys(ctx context.Context, what string, timeout time.Duration, call func(context.Context, clientv3.KV) error) error {
+	s := c.beside.Load()
+	if s == nil || !s.visitors.enter() {
+		return c.do(ctx, what, timeout, func(ctx context.Context, conn *connection) error { return call(ctx, conn) })
+	}
+	defer s.visitors.leave()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := call(ctx, s.beside); err != nil {
+		return failure(ctx, what, err)
+	}
+	return nil
 }
 
 // failure says what became of a call: ErrUnavailable, unless the caller gave up or what it asked for can never succeed. A wrong

@@ -34,8 +34,8 @@ func (s *Store) Commit(ctx context.Context, ops []control.Op, guarding ...contro
 	}
 	var answer *clientv3.TxnResponse
 	what := fmt.Sprintf("commit of %d changes", len(ops))
-	err = s.client.do(ctx, what, requestTimeout, func(ctx context.Context, conn *connection) (err error) {
-		answer, err = conn.Txn(ctx).If(conditions...).Then(writes...).Commit()
+	err = s.client.keys(ctx, what, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+		answer, err = keys.Txn(ctx).If(conditions...).Then(writes...).Commit()
 		return err
 	})
 	switch {
@@ -89,8 +89,8 @@ func (s *Store) Latest(ctx context.Context, prefix string, before int64, limit i
 		options = append(options, clientv3.WithMaxModRev(before-1))
 	}
 	var answer *clientv3.GetResponse
-	err := s.client.do(ctx, "list "+prefix, requestTimeout, func(ctx context.Context, conn *connection) (err error) {
-		answer, err = conn.Get(ctx, s.client.cfg.Prefix+prefix, options...)
+	err := s.client.keys(ctx, "list "+prefix, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+		answer, err = keys.Get(ctx, s.client.cfg.Prefix+prefix, options...)
 		return err
 	})
 	if err != nil {

@@ -52,6 +52,9 @@ type Server struct {
 	log    *slog.Logger
 	calls  atomic.Pointer[grpc.Server] // what clients talk to; nil until it serves
 
+	beside   besideKV // for clients in this process
+	visitors *visitors
+
 	stopOnce sync.Once
 	stopping atomic.Bool   // what the server complains of while it stops is what stopping is
 	stopped  chan struct{} // closed once all is shut down
@@ -73,7 +76,7 @@ func startServer(ctx context.Context, dir string, log *slog.Logger, change func(
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: owned, log: log, stopped: make(chan struct{}), done: make(chan struct{})}
+	s := &Server{dir: owned, log: log, visitors: newVisitors(), stopped: make(chan struct{}), done: make(chan struct{})}
 	if s.socket, err = owned.socket(); err != nil {
 		owned.release()
 		return nil, err
@@ -99,6 +102,7 @@ func startServer(ctx context.Context, dir string, log *slog.Logger, change func(
 		s.Stop(stop)
 		return nil, fmt.Errorf("etcd: the embedded server in %s did not start: %w", owned.path, err)
 	}
+	s.beside = newBesideKV(s.etcd.Server)
 	go s.watchErrors()
 	return s, nil
 }
@@ -241,6 +245,7 @@ func (s *Server) stop(ctx context.Context, patience time.Duration) error {
 		s.finish(nil)
 		go func() {
 			defer close(s.stopped)
+			s.visitors.close(patience)
 			s.etcd.Close()
 			s.dir.release()
 		}()

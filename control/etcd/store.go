@@ -34,8 +34,8 @@ func (s *Store) Get(ctx context.Context, key string) (control.Entry, error) {
 		return control.Entry{}, errNoKey
 	}
 	var answer *clientv3.GetResponse
-	err := s.client.do(ctx, "get "+key, requestTimeout, func(ctx context.Context, conn *connection) (err error) {
-		answer, err = conn.Get(ctx, s.client.cfg.Prefix+key)
+	err := s.client.keys(ctx, "get "+key, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+		answer, err = keys.Get(ctx, s.client.cfg.Prefix+key)
 		return err
 	})
 	if err != nil {
@@ -85,8 +85,8 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, cond control.
 		return 0, fmt.Errorf("etcd: put %s: a value of %d bytes: etcd takes about 1.5 MiB", key, len(value))
 	}
 	var revision int64
-	err := s.client.do(ctx, "put "+key, requestTimeout, func(ctx context.Context, conn *connection) (err error) {
-		revision, err = write(ctx, conn, s.client.cfg.Prefix+key, string(value), cond)
+	err := s.client.keys(ctx, "put "+key, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+		revision, err = write(ctx, keys, s.client.cfg.Prefix+key, string(value), cond)
 		return err
 	})
 	if err != nil {
@@ -101,11 +101,11 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, cond control.
 // write changes a key and keeps its lease, or creates it, and returns the revision, 0 where cond does not hold. Only a key that
 // exists can keep its lease, so the two are different requests. Both in one transaction would need the value twice, which would
 // halve how large it may be.
-func write(ctx context.Context, conn *connection, key, value string, cond control.Precondition) (int64, error) {
+func write(ctx context.Context, keys clientv3.KV, key, value string, cond control.Precondition) (int64, error) {
 	for {
 		if !cond.Absent {
 			exists := clientv3.Compare(clientv3.CreateRevision(key), ">", 0)
-			answer, err := conn.Txn(ctx).If(append(guards(key, cond), exists)...).Then(clientv3.OpPut(key, value, clientv3.WithIgnoreLease())).
+			answer, err := keys.Txn(ctx).If(append(guards(key, cond), exists)...).Then(clientv3.OpPut(key, value, clientv3.WithIgnoreLease())).
 				Else(clientv3.OpGet(key, clientv3.WithCountOnly())).Commit()
 			if err != nil {
 				return 0, err
@@ -118,7 +118,7 @@ func write(ctx context.Context, conn *connection, key, value string, cond contro
 			}
 		}
 		create := append(guards(key, cond), clientv3.Compare(clientv3.CreateRevision(key), "=", 0))
-		answer, err := conn.Txn(ctx).If(create...).Then(clientv3.OpPut(key, value)).Commit()
+		answer, err := keys.Txn(ctx).If(create...).Then(clientv3.OpPut(key, value)).Commit()
 		if err != nil {
 			return 0, err
 		}
@@ -141,8 +141,8 @@ func (s *Store) Delete(ctx context.Context, key string, cond control.Preconditio
 	// That the key exists is a guard of its own, so that nothing is written, and no revision used up, where there is nothing to delete.
 	conditions := append(guards(full, cond), clientv3.Compare(clientv3.CreateRevision(full), ">", 0))
 	var answer *clientv3.TxnResponse
-	err := s.client.do(ctx, "delete "+key, requestTimeout, func(ctx context.Context, conn *connection) (err error) {
-		answer, err = conn.Txn(ctx).If(conditions...).Then(clientv3.OpDelete(full)).Else(clientv3.OpGet(full, clientv3.WithCountOnly())).Commit()
+	err := s.client.keys(ctx, "delete "+key, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+		answer, err = keys.Txn(ctx).If(conditions...).Then(clientv3.OpDelete(full)).Else(clientv3.OpGet(full, clientv3.WithCountOnly())).Commit()
 		return err
 	})
 	switch {

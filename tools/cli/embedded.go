@@ -21,8 +21,9 @@ type embedded struct {
 	dir  string
 	heir *etcd.Heir // nil where no other process had the directory
 
-	mu      sync.Mutex // guards server
+	mu      sync.Mutex // guards server and client
 	server  *etcd.Server
+	client  *etcd.Client       // of this process; nil until it is known
 	giveUp  context.CancelFunc // ends takeOver; nil where it was not called
 	taken   chan struct{}      // closed when takeOver has ended, in whichever way
 	running sync.WaitGroup     // handOver and watch
@@ -61,6 +62,15 @@ func (e *embedded) endpoint() string {
 	return e.server.Endpoint()
 }
 
+// use tells which client is to be beside the server, whenever there is one. It is called once.
+func (e *embedded) use(client *etcd.Client) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.client = client; e.server != nil {
+		client.Beside(e.server)
+	}
+}
+
 // takeOver starts a server as soon as the other process has handed over. It returns at once.
 func (e *embedded) takeOver() {
 	if e.heir == nil {
@@ -85,6 +95,9 @@ func (e *embedded) takeOver() {
 func (e *embedded) watch(server *etcd.Server) {
 	e.mu.Lock()
 	e.server = server
+	if e.client != nil {
+		e.client.Beside(server)
+	}
 	e.mu.Unlock()
 	e.running.Go(func() {
 		<-server.Done()

@@ -104,6 +104,9 @@ func (g *gateway) startStore(ctx context.Context) error {
 		return err
 	}
 	g.client = client
+	if g.embedded != nil {
+		g.embedded.use(client)
+	}
 	g.onStop(func(context.Context) error { client.Close(); return nil })
 	g.store = etcd.NewStore(client)
 	return nil
