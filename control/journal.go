@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -18,9 +18,13 @@ import (
 //
 // Changes that others make directly in the store, and the ends of leases, are not recorded.
 type Journal struct {
-	store   Store
-	log     *slog.Logger
-	commits atomic.Uint64
+	store Store
+	log   *slog.Logger
+
+	mu      sync.Mutex // guards the rest
+	trimmed bool       // once
+	commits int        // since
+	bytes   int        // of their records
 }
 
 // Edit is one change of a resource: from what its author has read to what shall stand.
@@ -37,7 +41,11 @@ const historyFolder = "history/"
 const (
 	maxRecords = 1000     // two weeks of 70 changes a day
 	maxHistory = 16 << 20 // bytes: 40 records of the largest size, or 1,000 of one route of 8 KiB before and after
-	trimEvery  = 32       // commits of one gateway; so many, and those of the others, may be there beyond maxRecords
+
+	// A gateway trims after so many commits of its own, or bytes. That much, and what the others have, may be there beyond the bounds: a look at all records costs as
+	// much as some twenty writes, and at a thousand writes a second it must not be what they wait for.
+	trimEvery = maxRecords / 4
+	trimBytes = maxHistory / 16
 )
 
 // NewJournal returns the journal of a store. log may be nil.
@@ -68,10 +76,23 @@ func (j *Journal) Commit(ctx context.Context, by Author, edits []Edit, guards ..
 	if err != nil {
 		return 0, err
 	}
-	if j.commits.Add(1)%trimEvery == 1 {
+	if j.due(len(record)) {
 		j.trim(ctx)
 	}
 	return revision, nil
+}
+
+// due notes a record of so many bytes, and reports whether it is time to trim.
+func (j *Journal) due(size int) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.commits++
+	j.bytes += size
+	if j.trimmed && j.commits < trimEvery && j.bytes < trimBytes {
+		return false
+	}
+	j.trimmed, j.commits, j.bytes = true, 0, 0
+	return true
 }
 
 // recordKey returns a key that nobody else makes. The order of the records is that of their revisions; the time is in it for people.
