@@ -104,12 +104,17 @@ func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }
 // Addrs returns the addresses that Listen has bound, in the order of the configuration.
 func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
 
-// Start runs the workers, each on a goroutine of its own.
+// Start runs the workers, each on a goroutine of its own, on a thread in the foreground; see [event.GiveWay].
 func (s *Server) Start() {
 	s.started = true
 	s.running.Go(func() { s.watchMemory(s.quit) })
+	var tied sync.WaitGroup
+	defer tied.Wait()
 	for _, w := range s.workers {
+		tied.Add(1)
 		s.running.Go(func() {
+			event.Foreground()
+			tied.Done()
 			if err := w.loop.Run(); err != nil {
 				s.failed <- fmt.Errorf("proxy: worker %d: %w", w.index, err)
 			}

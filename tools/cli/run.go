@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/control/file"
+	"sluice/core/event"
 	"sluice/internal/handoff"
 )
 
@@ -82,6 +83,10 @@ func serve(ctx context.Context, p plan, ready func(*gateway) error) error {
 	if err := ready(g); err != nil {
 		g.stop(context.Background(), nil)
 		return err
+	}
+	event.Foreground() // a successor is started from here, and begins with the priority of this thread
+	if err := event.GiveWay(); err != nil {
+		p.log.Warn("the workers have no precedence over the rest of the process", "error", err)
 	}
 	return g.wait(ctx, signals)
 }

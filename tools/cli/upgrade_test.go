@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -45,11 +46,34 @@ func TestTenUpgradesInARowLoseNothing(t *testing.T) {
 		return status/100 == 2
 	})
 	p.await("a route that was made after the upgrades", func() bool { return p.get("/y/1") == 200 })
+	if before, last := leastNice(t, os.Getpid()), leastNice(t, p.pid()); before != last {
+		t.Errorf("the loops have got nicer, from %d to %d: they wait for everybody then", before, last)
+	}
 	p.signal(syscall.SIGTERM)
 	p.exited(p.pid(), 0)
 	if p.servingPID() != 0 {
 		t.Error("the PID file is still there")
 	}
+}
+
+// leastNice returns the niceness of the thread of a process that has the least: field 19 of proc_pid_stat(5).
+func leastNice(t *testing.T, pid int) int {
+	t.Helper()
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is one
+	least := 20
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		nice, err := strconv.Atoi(fields[19-3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		least = min(least, nice)
+	}
+	return least
 }
 
 // For a fraction of a second nobody has the embedded etcd: a write then is refused, or takes a little longer. None that was acknowledged is lost, and the admin API
