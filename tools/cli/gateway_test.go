@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,27 +158,7 @@ func TestAnExternalStoreIsFollowedUnderLoadWithoutAFailedRequest(t *testing.T) {
 	put("routes/base", `{"prefix":"/base/*","service_name":"s"}`)
 	g := startTest(t, func(c *file.Config) { c.Etcd.Endpoints = []string{external.Endpoint()} })
 
-	var asked, failed atomic.Int64
-	stop := make(chan struct{})
-	load := make(chan struct{})
-	go func() {
-		defer close(load)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			resp, err := http.Get("http://" + g.server.Addrs()[0].String() + "/base/x")
-			asked.Add(1)
-			if err != nil || resp.StatusCode != 200 {
-				failed.Add(1)
-				continue
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-		}
-	}()
+	clients := gather(g.server.Addrs()[0].String(), "/base/x", 1)
 	for i := range 50 {
 		put(fmt.Sprintf("routes/r%d", i), fmt.Sprintf(`{"prefix":"/r%d/*","service_name":"s"}`, i))
 		eventually(t, "the route is in force", func() bool { status, _ := g.get(t, fmt.Sprintf("/r%d/x", i)); return status == 200 })
@@ -188,11 +167,7 @@ func TestAnExternalStoreIsFollowedUnderLoadWithoutAFailedRequest(t *testing.T) {
 	eventually(t, "the bad route is named", func() bool { return len(g.engine.Status().Errors) == 1 })
 	put("routes/after", `{"prefix":"/after/*","service_name":"s"}`)
 	eventually(t, "a good route after a bad one is in force", func() bool { status, _ := g.get(t, "/after/x"); return status == 200 })
-	close(stop)
-	<-load
-	if asked.Load() == 0 || failed.Load() != 0 {
-		t.Errorf("%d of %d requests failed", failed.Load(), asked.Load())
-	}
+	clients.disperse(t)
 	status, body := g.call(t, "GET", "/v1/status", "")
 	if status != 200 || !strings.Contains(body, "routes/bad") {
 		t.Errorf("status %d does not name the bad route: %s", status, body)

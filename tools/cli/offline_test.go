@@ -4,13 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,41 +209,18 @@ func TestTrafficDoesNotNoticeThatTheStoreIsAway(t *testing.T) {
 	store.put("services/s", fmt.Sprintf(`{"nodes":[{"upstream":%q}]}`, o.Addr()))
 	store.put("routes/base", `{"prefix":"/base","service_name":"s"}`)
 	g := startTest(t, func(c *file.Config) { c.Etcd.Endpoints = []string{store.server.Endpoint()} })
-	var asked, failed atomic.Int64
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			resp, err := http.Get("http://" + g.server.Addrs()[0].String() + "/base")
-			asked.Add(1)
-			if err != nil || resp.StatusCode != 200 {
-				failed.Add(1)
-				continue
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-		}
-	}()
+	clients := gather(g.server.Addrs()[0].String(), "/base", 1)
 	for i := range 2 {
 		store.stop()
 		eventually(t, "the loss is noticed", func() bool { return !g.storeStatus(t).Connected })
-		before := asked.Load()
-		eventually(t, "requests without a store", func() bool { return asked.Load() > before+50 })
+		before := clients.asked.Load()
+		eventually(t, "requests without a store", func() bool { return clients.asked.Load() > before+50 })
 		store.start()
 		id := fmt.Sprint("after", i)
 		store.put("routes/"+id, fmt.Sprintf(`{"prefix":"/%s","service_name":"s"}`, id))
 		eventually(t, "the change", func() bool { status, _ := g.get(t, "/"+id); return status == 200 })
 	}
-	close(stop)
-	<-stopped
-	if failed.Load() != 0 || asked.Load() < 100 {
-		t.Errorf("%d of %d requests failed", failed.Load(), asked.Load())
-	}
+	clients.disperse(t)
 	if s := g.storeStatus(t); len(s.Resyncs) != 1 {
 		t.Errorf("full reads: %v, want the first alone", s.Resyncs)
 	}

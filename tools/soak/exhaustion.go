@@ -18,22 +18,12 @@ const (
 // exhaustion has more clients connect than the gateway has descriptors for. Those that have had their answer and rest give way to those that wait in the
 // kernel's queue; what has been accepted and cannot be passed on is refused with an answer of the contract; and once they are gone, all is well again.
 func exhaustion(ctx context.Context, h *harness, r *report) error {
-	g, err := startGateway(ctx, h, h.abuseConf(), fewDescriptors)
+	g, o, err := startPair(ctx, h, h.abuseConf(), fewDescriptors, "chaos", "500ms")
 	if err != nil {
 		return err
 	}
 	defer g.close(ctx, r)
-	o, err := startOrigin("127.0.0.1")
-	if err != nil {
-		return err
-	}
 	defer o.close()
-	if err := g.route(ctx, "chaos", `,"pool":{"idle_timeout":"500ms"}`, o); err != nil {
-		return err
-	}
-	if err := g.awaitNodesGone(ctx); err != nil {
-		return err
-	}
 	before, err := g.look(ctx)
 	if err != nil {
 		return err

@@ -101,6 +101,29 @@ func (g *gateway) start(descriptors int, argv ...string) error {
 	return nil
 }
 
+// startPair starts a gateway and an origin behind it, and returns when the gateway's connections to it, which it keeps for so long, are closed again.
+// On an error neither runs.
+func startPair(ctx context.Context, h *harness, conf string, descriptors int, route, keep string) (*gateway, *origin, error) {
+	g, err := startGateway(ctx, h, conf, descriptors)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := startOrigin("127.0.0.1")
+	if err != nil {
+		_ = g.stop()
+		return nil, nil, err
+	}
+	if err = g.route(ctx, route, fmt.Sprintf(`,"pool":{"idle_timeout":%q}`, keep), o); err == nil {
+		err = g.awaitNodesGone(ctx)
+	}
+	if err != nil {
+		_ = g.stop()
+		o.close()
+		return nil, nil, err
+	}
+	return g, o, nil
+}
+
 // stop ends the process by its own id: politely, then, after 15 s, at once. It returns what the process ended with. Further calls do nothing.
 func (g *gateway) stop() error {
 	var err error

@@ -49,22 +49,12 @@ func idleActive(ctx context.Context, h *harness, r *report) error {
 	if err := h.fitDescriptors(); err != nil {
 		return err
 	}
-	g, err := startGateway(ctx, h, idleConf, 0)
+	g, o, err := startPair(ctx, h, idleConf, 0, "soak", "2s")
 	if err != nil {
 		return err
 	}
 	defer g.close(ctx, r)
-	o, err := startOrigin("127.0.0.1")
-	if err != nil {
-		return err
-	}
 	defer o.close()
-	if err := g.route(ctx, "soak", `,"pool":{"idle_timeout":"2s"}`, o); err != nil {
-		return err
-	}
-	if err := g.awaitNodesGone(ctx); err != nil {
-		return err
-	}
 	before, err := g.look(ctx)
 	if err != nil {
 		return err

@@ -21,22 +21,12 @@ func shortage(ctx context.Context, h *harness, r *report) error {
 	if _, err := raiseDescriptors(2*mostHoarders + spareDescriptors); err != nil {
 		return err
 	}
-	g, err := startGateway(ctx, h, "limits: {memory: 128MiB}\ntimeouts: {send: 10m}\n", 0)
+	g, o, err := startPair(ctx, h, "limits: {memory: 128MiB}\ntimeouts: {send: 10m}\n", 0, "chaos", "500ms")
 	if err != nil {
 		return err
 	}
 	defer g.close(ctx, r)
-	o, err := startOrigin("127.0.0.1")
-	if err != nil {
-		return err
-	}
 	defer o.close()
-	if err := g.route(ctx, "chaos", `,"pool":{"idle_timeout":"500ms"}`, o); err != nil {
-		return err
-	}
-	if err := g.awaitNodesGone(ctx); err != nil {
-		return err
-	}
 	before, err := g.settle(ctx)
 	if err != nil {
 		return err

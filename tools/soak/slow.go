@@ -59,22 +59,11 @@ func takeSlowly(body io.Reader, rate float64, until time.Time) (int64, error) {
 
 // slowGateway is what both directions begin with: a gateway, an origin, a little traffic, and the memory then.
 func slowGateway(ctx context.Context, h *harness) (*gateway, *origin, sample, error) {
-	g, err := startGateway(ctx, h, slowConf, 0)
+	g, o, err := startPair(ctx, h, slowConf, 0, "slow", "500ms")
 	if err != nil {
-		return nil, nil, sample{}, err
-	}
-	o, err := startOrigin("127.0.0.1")
-	if err != nil {
-		_ = g.stop()
 		return nil, nil, sample{}, err
 	}
 	before, err := func() (sample, error) {
-		if err := g.route(ctx, "slow", `,"pool":{"idle_timeout":"500ms"}`, o); err != nil {
-			return sample{}, err
-		}
-		if err := g.awaitNodesGone(ctx); err != nil {
-			return sample{}, err
-		}
 		if _, err := g.settle(ctx); err != nil {
 			return sample{}, err
 		}
