@@ -287,7 +287,6 @@ func (c *clientH2) Opened(*event.Conn) {
 func (c *clientH2) Data(conn *event.Conn) {
 	c.lastRead = c.worker.loop.Now()
 	c.worker.loop.StopTimer(&c.doubt) // it lives
-	c.codec.Refill()                  // a node is trusted not to flood; a turn's frames are bounded all the same
 	for range framesPerTurn {
 		ev, n, err := c.codec.Next(conn.Unread())
 		if err != nil {

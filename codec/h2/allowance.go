@@ -4,7 +4,7 @@ package h2
 // stream that is given up before its answer from resets. Useful work pays in, and the owner fills both up from time to time ([Conn.Refill]), so that a
 // quiet connection may ping for ever and one under attack runs dry after a bounded number of frames.
 //
-//	CVE-2019-9511, -9517  window updates of one byte      calm: each is a frame, and the tiny DATA that it asks for pays nothing in
+//	CVE-2019-9511, -9517  window updates of one byte      calm: each is a frame, and the tiny DATA of ours that it asks for pays nothing in
 //	CVE-2019-9512         PING flood                      calm
 //	CVE-2019-9513         PRIORITY flood                  calm
 //	CVE-2019-9515         SETTINGS flood                  calm
@@ -12,9 +12,12 @@ package h2
 //	CVE-2019-9514         RST_STREAM flood                resets: a stream that broke a rule is a reset of ours
 //	CVE-2023-44487        HEADERS, RST_STREAM, …          resets
 //	CVE-2025-8671         HEADERS, a frame that breaks a rule, …   resets, since ours count as the peer's
+//
+// A node has no accounts. It is not the gateway's attacker, and the calls of many clients would pay for one of it that cancels many.
 type allowance struct {
-	calm   int
-	resets int
+	calm    int
+	resets  int
+	trusted bool // the peer is a node
 }
 
 // The accounts. A client that downloads sends two window updates for each of our frames of data, which pay in as many; gRPC sends a PING for a frame
@@ -25,7 +28,7 @@ const (
 	resetsMost = 1000
 	resetsFull = 2 * MaxStreams
 
-	usefulData = 512 // bytes of a DATA frame that pays in; less is paid for
+	usefulData = 512 // bytes of a DATA frame that pays in. One without data, or with padding and less, is paid for
 )
 
 func (a *allowance) refill() {
@@ -39,6 +42,9 @@ func (a *allowance) useful(n int) { a.calm = min(a.calm+n, calmMost) }
 func (a *allowance) answered() { a.resets = min(a.resets+1, resetsMost) }
 
 func (a *allowance) idleFrame() *Error {
+	if a.trusted {
+		return nil
+	}
 	if a.calm--; a.calm < 0 {
 		return ErrCalm
 	}
@@ -46,6 +52,9 @@ func (a *allowance) idleFrame() *Error {
 }
 
 func (a *allowance) reset() *Error {
+	if a.trusted {
+		return nil
+	}
 	if a.resets--; a.resets < 0 {
 		return ErrResets
 	}

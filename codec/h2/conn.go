@@ -117,11 +117,12 @@ type Event struct {
 func (c *Conn) Reset(opts Options) {
 	*c = Conn{
 		opts: opts, pending: c.pending[:0],
-		streams: table{buckets: c.streams.buckets},
-		block:   block{gathered: c.block.gathered[:0]},
-		decoder: decoder{bytes: c.decoder.bytes[:0], entries: c.decoder.entries[:0], max: tableSize},
-		closed:  closedStreams{ids: c.closed.ids[:0]},
-		send:    defaultWindow, recv: opts.ConnWindow, peerWindow: defaultWindow, peerStreams: MaxStreams,
+		streams:   table{buckets: c.streams.buckets},
+		block:     block{gathered: c.block.gathered[:0]},
+		decoder:   decoder{bytes: c.decoder.bytes[:0], entries: c.decoder.entries[:0], max: tableSize},
+		closed:    closedStreams{ids: c.closed.ids[:0]},
+		allowance: allowance{trusted: opts.Client},
+		send:      defaultWindow, recv: opts.ConnWindow, peerWindow: defaultWindow, peerStreams: MaxStreams,
 	}
 	clear(c.streams.buckets)
 	if opts.Client {
@@ -253,8 +254,14 @@ func (c *Conn) AppendPing(dst []byte, payload uint64) []byte {
 // forget unlinks a stream that is reset by us, and remembers it: frames that the peer has sent before it could know are ignored.
 func (c *Conn) forget(s *Stream) {
 	c.unlink(s)
-	c.closed.add(s.ID)
+	if !c.opts.Client {
+		c.closed.add(s.ID)
+	}
 }
+
+// wasReset reports whether a stream that is closed was reset by us, as far as is remembered. Of a node's connection every closed one may have been: clients that go
+// away together give up hundreds of calls at once, and what the node has answered to them meanwhile must not end the calls of the others.
+func (c *Conn) wasReset(id uint32) bool { return c.opts.Client || c.closed.has(id) }
 
 func (c *Conn) unlink(s *Stream) {
 	if c.data.stream == s {

@@ -164,6 +164,41 @@ func TestResetsAmongAnswersAreFine(t *testing.T) {
 	}
 }
 
+// A client that streams small messages, as gRPC does for hours, is no attacker.
+func TestStreamingSmallMessagesIsFine(t *testing.T) {
+	p := newPeer(false)
+	p.feed(opening(postRequest(1)))
+	for range 20_000 {
+		p.at = 0
+		if got, done := p.feed(data(1, false, "a small message")); done {
+			t.Fatal(got)
+		}
+		p.out.Reset()
+		p.run = p.run[:0]
+	}
+}
+
+// Many calls that are given up at once, since their clients are gone, are no fault of the node, whose answers to them are under way (RFC 9113 §5.1).
+func TestAnswersToAnyNumberOfCancelledCallsAreIgnored(t *testing.T) {
+	p := newPeer(true)
+	p.feed(settings())
+	var answers []byte
+	for range 10 * MaxStreams {
+		s := new(Stream)
+		p.OpenNext(s)
+		p.AppendReset(nil, s, Cancel)
+		answers = append(answers, headers(s.ID, false, ":status: 200")...)
+		answers = append(answers, data(s.ID, false, "x")...)
+		answers = append(answers, headers(s.ID, true, "grpc-status: 0")...)
+		answers = append(answers, frame(frameReset, 0, s.ID, u32(0)...)...)
+	}
+	p.at = 0
+	p.out.Reset()
+	if got, done := p.feed(append(answers, headers(1, true, ":status: 200")...)); done || !strings.Contains(got, "response 1 end true") {
+		t.Error(got)
+	}
+}
+
 // Of a stream that ends in the frame that ends the connection, too, nobody hears: it stays, so that its owner finds it.
 func TestAStreamStaysWithAConnectionThatItEnds(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -176,7 +211,7 @@ func TestAStreamStaysWithAConnectionThatItEnds(t *testing.T) {
 		"data behind the end":     {ErrResets, getRequest(1), data(1, true, "x")},
 		"data beyond the length":  {ErrResets, postRequest(1, "content-length: 1"), data(1, true, "no")},
 		"trailer without an end":  {ErrResets, postRequest(1), headers(1, false, "a: b")},
-		"little data behind it":   {ErrCalm, getRequest(1), data(1, false, "x")},
+		"nothing behind it":       {ErrCalm, getRequest(1), data(1, false, "")},
 		"trailer that is no code": {ErrCompression, postRequest(1), frame(frameHeaders, flagEndHeaders, 1, 0x80)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -129,9 +129,7 @@ func (c *Conn) announceResponse() (ev Event, err *Error) {
 	switch {
 	case s == nil && c.idle(id):
 		return ev, ErrIdle
-	case s == nil && !c.closed.has(id):
-		return ev, ErrClosed
-	case s == nil:
+	case s == nil: // see wasReset
 		return ev, nil
 	case s.headSeen || s.recvDone:
 		return c.announceTrailer(s)

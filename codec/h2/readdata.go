@@ -14,10 +14,14 @@ func (c *Conn) beginData(h frameHeader) (ev Event, err *Error) {
 	if padded && size == 0 {
 		return ev, ErrPadding
 	}
-	if size >= usefulData || ended {
+	switch {
+	case size >= usefulData || ended:
 		c.useful(2)
-	} else if err := c.idleFrame(); err != nil {
-		return ev, err
+	case size > 0 && !padded: // a message of a stream of gRPC: it neither pays nor is paid for
+	default:
+		if err := c.idleFrame(); err != nil {
+			return ev, err
+		}
 	}
 	s := c.streams.find(id)
 	c.data = dataFrame{stream: s, id: id, left: size, ended: ended}
@@ -25,7 +29,7 @@ func (c *Conn) beginData(h frameHeader) (ev Event, err *Error) {
 	case s == nil && c.idle(id):
 		return ev, ErrIdle
 	case s == nil:
-		if !c.closed.has(id) && id <= c.knownStreams() {
+		if !c.wasReset(id) && id <= c.knownStreams() {
 			err = c.brokeClosed(id, ErrStreamData)
 		}
 	default:
