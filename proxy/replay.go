@@ -1,5 +1,7 @@
 package proxy
 
+import "sluice/codec"
+
 // replayMax bounds the request body that is kept for another try: one read of the loop.
 const replayMax = 64 << 10
 
@@ -13,10 +15,23 @@ func (x *Exchange) keepForReplay(p []byte) {
 		x.dropReplay()
 		return
 	}
-	if x.replay == nil {
-		x.replay = x.worker.loop.Borrow(replayMax)[:0]
+	if len(x.replay)+len(p) > cap(x.replay) {
+		x.growReplay(len(p))
 	}
 	x.replay = append(x.replay, p...)
+}
+
+// growReplay makes room for n bytes more: as many as the request has said that it will send, or else twice what there is. Most bodies are far from the bound, and
+// each of a thousand streams may keep one.
+func (x *Exchange) growReplay(n int) {
+	size := max(len(x.replay)+n, 2*len(x.replay))
+	if f := x.req.Framing; f.Kind == codec.BodyLength && f.Length <= replayMax {
+		size = max(size, int(f.Length))
+	}
+	loop := x.worker.loop
+	grown := append(loop.Borrow(min(size, replayMax))[:0], x.replay...)
+	loop.Return(x.replay)
+	x.replay = grown
 }
 
 func (x *Exchange) dropReplay() {

@@ -6,10 +6,11 @@ import "math/bits"
 // can bring, and since it goes back at once it is nearly always the same one, warm in the cache; what an event leaves over is copied to the smallest
 // class that holds it twice.
 const (
-	readSize   = 64 << 10 // one read: four times nginx's proxy_buffers page, few enough calls for large bodies, and inside L2
-	smallest   = 10       // 1 KiB: most heads
-	largest    = 16       // 64 KiB
-	keepPerSet = 64       // buffers of one class that are kept for reuse: at most 64 × 127 KiB = 8 MiB a loop
+	readSize  = 64 << 10 // one read: four times nginx's proxy_buffers page, few enough calls for large bodies, and inside L2
+	smallest  = 10       // 1 KiB: most heads
+	largest   = 16       // 64 KiB
+	keepLeast = 64       // buffers of a class that are kept for reuse,
+	keepBytes = 1 << 20  // or as many as fill this: heads for a thousand streams. At most 5 + 2 + 4 = 11 MiB a loop
 )
 
 // buffers are the free lists of a loop, one a class.
@@ -46,7 +47,7 @@ func (b *buffers) put(buf []byte) {
 		return
 	}
 	list := &b.free[bits.Len(uint(size))-1-smallest]
-	if len(*list) < keepPerSet {
+	if len(*list) < max(keepLeast, keepBytes/size) {
 		*list = append(*list, buf[:size])
 	}
 }
