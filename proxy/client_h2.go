@@ -137,6 +137,7 @@ func (p *poolH2) dial(x *Exchange) (*clientH2, error) {
 		return nil, err
 	}
 	c.conn, c.out = conn, conn.Conn
+	conn.GatherTurn()
 	conn.Share(c.retire)
 	c.codec.Reset(h2.Options{Client: true, StreamWindow: h2NodeWindow, ConnWindow: h2NodeConnTotal, MaxBlock: 2 * responseLimits.Headers})
 	conn.Commit(c.codec.AppendPreface(conn.Buffer()))

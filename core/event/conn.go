@@ -69,7 +69,8 @@ type Conn struct {
 	layerEnded    bool // the layer has ended our side
 	closed        bool
 	onReady       bool // stands in the loop's ready list
-	dirty         bool // stands in the loop's flush list
+	dirty         bool // stands in one of the loop's flush lists
+	gathers       bool // in that of the end of the turn
 	failOnHangup  bool
 	congestMarked bool
 }

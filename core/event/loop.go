@@ -6,13 +6,13 @@
 //
 // One turn of the loop:
 //
-//	wait ──► dispatch ──► runHandshakes ──► runReady ──► runPosted ──► runTimers ──┐
-//	  ▲        events       of layers,        put off      from          the       │
-//	  │        of epoll     a few a turn      or brought   other         wheel     │
-//	  │                                       about        goroutines              │
-//	  └────────────────────────────────────────────────────────────────────────────┘
+//	wait ──► dispatch ──► runHandshakes ──► runReady ──► runPosted ──► runTimers ──► flushGathered ──┐
+//	  ▲        events       of layers,        put off      from          the           of conns      │
+//	  │        of epoll     a few a turn      or brought   other         wheel         that carry    │
+//	  │                                       about        goroutines                  many messages │
+//	  └──────────────────────────────────────────────────────────────────────────────────────────────┘
 //
-// What handlers write is sent at the end of the step in which it was written.
+// What handlers write is sent at the end of the step in which it was written, or of the turn where the connection gathers.
 package event
 
 import (
@@ -71,11 +71,13 @@ type Loop struct {
 	cursor  int     // the next of them
 	ready   []*Conn // connections with work that was put off
 	working []*Conn // the part of ready that is being worked on
-	dirty   []*Conn // connections with bytes to flush
+	dirty   []*Conn // connections with bytes to flush at the end of the step
 	shaking []*Conn // connections whose handshake can go on, oldest first
 	letters *letter // posted functions that are being run
 	current source  // whose handler is running
 	stopped bool    // Run returns after this turn
+
+	gathering []*Conn // connections with bytes to flush at the end of the turn
 
 	// Memory shared by the connections.
 	buffers buffers
@@ -124,7 +126,7 @@ func (l *Loop) Run() error {
 			return err
 		}
 	}
-	steps := [...]func(){l.dispatch, l.runHandshakes, l.runReady, l.runPosted, l.runTimers}
+	steps := [...]func(){l.dispatch, l.runHandshakes, l.runReady, l.runPosted, l.runTimers, l.flushGathered}
 	for !l.stopped {
 		if err := l.wait(); err != nil {
 			return err
@@ -216,6 +218,22 @@ func (l *Loop) flush() {
 		}
 	}
 	l.dirty = l.dirty[:0]
+}
+
+// flushGathered sends what the connections that gather have written in this turn. What follows from it is flushed as ever, and may make one of them dirty again.
+func (l *Loop) flushGathered() {
+	for len(l.gathering) > 0 {
+		last := len(l.gathering) - 1
+		c := l.gathering[last]
+		l.gathering[last] = nil
+		l.gathering = l.gathering[:last]
+		c.dirty = false
+		if !c.closed {
+			l.current = c
+			c.flush()
+			l.flush()
+		}
+	}
 }
 
 // step runs one step of the turn to its end, whatever the handlers do: one that panics loses its connection, and the step goes on behind it.

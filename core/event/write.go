@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	outSize = 16 << 10 // what is gathered into one write: a head and a small body
-	iovMax  = 16       // nodes of the queue for one writev
+	outSize    = 16 << 10            // what is gathered into one write: a head and a small body
+	gatherMost = outSize - outSize/4 // what waits for the end of a turn: a head more, and the buffer has not grown
+	iovMax     = 16                  // nodes of the queue for one writev
 )
 
 // Buffer returns what has been written in this turn and not yet sent, to be appended to and given back with Commit before anything else is
@@ -21,7 +22,7 @@ func (c *Conn) Buffer() []byte {
 	return c.out
 }
 
-// Commit takes back what Buffer gave, with more appended. It is sent at the end of the current step of the turn.
+// Commit takes back what Buffer gave, with more appended. It is sent at the end of the current step of the turn, or of the whole turn where the connection gathers.
 func (c *Conn) Commit(b []byte) {
 	if c.closed {
 		c.out = nil
@@ -30,7 +31,14 @@ func (c *Conn) Commit(b []byte) {
 	}
 	c.out = b
 	c.markDirty()
+	if c.gathers && len(b) > gatherMost {
+		c.push()
+	}
 }
+
+// GatherTurn has what is written sent at the end of the whole turn and not of each step of it. For a connection that carries the messages of many others: their
+// events come one after the other, and each would be a write of its own. What has waited becomes a write as soon as it fills a buffer.
+func (c *Conn) GatherTurn() { c.gathers = true }
 
 // Write sends p after what was written before. p may be used again once Write has returned: what the kernel does not take at once is copied.
 // It never blocks and never fails; the handler's Closed tells when the connection is broken.
@@ -145,7 +153,12 @@ func (c *Conn) finishWith(f finish) {
 }
 
 func (c *Conn) markDirty() {
-	if !c.dirty {
+	switch {
+	case c.dirty:
+	case c.gathers:
+		c.dirty = true
+		c.loop.gathering = append(c.loop.gathering, c)
+	default:
 		c.dirty = true
 		c.loop.dirty = append(c.loop.dirty, c)
 	}

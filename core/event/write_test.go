@@ -299,3 +299,37 @@ func TestTheLastBytesAndTheEndAreOneSegment(t *testing.T) {
 		t.Errorf("%d segments", sent)
 	}
 }
+
+// A connection that carries the messages of many others gathers a turn's worth of them into one write; what has filled a buffer does not wait.
+func TestAConnectionThatGathersIsFlushedAtTheEndOfTheTurn(t *testing.T) {
+	r, plain, gathers := start(t, Options{}), &probe{}, &probe{}
+	peerOfPlain, peer := r.pair(plain), r.pair(gathers)
+	big := pattern(outSize)
+	done := make(chan struct{})
+	r.do(func() {
+		gathers.conn.GatherTurn()
+		// Letters that one of them posts are taken together, in a turn of their own.
+		steps := []func(){
+			func() { plain.conn.Write([]byte("a")); gathers.conn.Write([]byte("a")) },
+			func() {
+				if plain.conn.Sent() != 1 || gathers.conn.Sent() != 0 {
+					t.Errorf("sent at the end of the step: %d and %d, want 1 and 0", plain.conn.Sent(), gathers.conn.Sent())
+				}
+				gathers.conn.Commit(append(gathers.conn.Buffer(), big...))
+				if want := uint64(1 + len(big)); gathers.conn.Sent() != want {
+					t.Errorf("sent of a full buffer: %d, want %d", gathers.conn.Sent(), want)
+				}
+				gathers.conn.Commit(append(gathers.conn.Buffer(), "b"...))
+			},
+			func() { close(done) },
+		}
+		for _, step := range steps {
+			r.Loop.Post(step)
+		}
+	})
+	<-done
+	hear(t, peerOfPlain, 1)
+	if got := hear(t, peer, len(big)+2); string(got) != "a"+string(big)+"b" {
+		t.Error("the bytes are not those that were written")
+	}
+}
