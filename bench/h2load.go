@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,27 +13,35 @@ import (
 	"time"
 )
 
-// runH2load loads a url over HTTP/2 by prior knowledge: j.connections connections with j.streams requests at once on each.
-func runH2load(ctx context.Context, url string, j job, d time.Duration) (*load, error) {
-	cmd := exec.CommandContext(ctx, "h2load", "-t", strconv.Itoa(j.threadCount()), "-c", strconv.Itoa(j.connections), "-m", strconv.Itoa(j.streams),
-		"-D", strconv.Itoa(int(d/time.Second)), url)
+// runH2load loads a url over HTTP/2: j.connections connections with j.streams requests at once on each. scratch is a folder for what it posts.
+func runH2load(ctx context.Context, scratch, url string, j job, d time.Duration) (*load, error) {
+	argv := []string{"-t", strconv.Itoa(j.threadCount()), "-c", strconv.Itoa(j.connections), "-m", strconv.Itoa(j.streams), "-D", strconv.Itoa(int(d / time.Second))}
+	if j.grpc {
+		file := filepath.Join(scratch, "call.grpc")
+		if err := os.WriteFile(file, []byte(grpcMessage), 0o644); err != nil {
+			return nil, fmt.Errorf("h2load: %w", err)
+		}
+		argv = append(argv, "-d", file, "-H", "content-type: application/grpc", "-H", "te: trailers")
+	}
+	cmd := exec.CommandContext(ctx, "h2load", append(argv, url)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("h2load: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	return parseH2load(string(out))
+	return parseH2load(string(out), j)
 }
 
 var (
 	h2loadRate     = regexp.MustCompile(`finished in [^,]+, ([0-9.]+) req/s`)
 	h2loadRequests = regexp.MustCompile(`requests: \d+ total, \d+ started, (\d+) done, \d+ succeeded, (\d+) failed, (\d+) errored, (\d+) timeout`)
 	h2loadStatus   = regexp.MustCompile(`status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx`)
-	h2loadTraffic  = regexp.MustCompile(`traffic: .*?\((\d+)\) total`)
+	h2loadTraffic  = regexp.MustCompile(`traffic: .*?\((\d+)\) total, .*?\((\d+)\) headers .*, .*?\((\d+)\) data`)
 )
 
-// parseH2load reads what h2load says at its end. It says no percentiles.
-func parseH2load(text string) (*load, error) {
+// parseH2load reads what h2load says at its end. It says no percentiles, and looks into no body: that each answer had all of its own is told by their sum, since one that
+// has failed in gRPC has status 200 and no message.
+func parseH2load(text string, j job) (*load, error) {
 	find := func(re *regexp.Regexp) (numbers []float64, err error) {
 		m := re.FindStringSubmatch(text)
 		if m == nil {
@@ -70,6 +80,9 @@ func parseH2load(text string) (*load, error) {
 	}
 	if wrong := status[1] + status[2] + status[3]; wrong > 0 {
 		l.Errors = append(l.Errors, fmt.Sprintf("%.0f answers with another status than 2xx", wrong))
+	}
+	if least := l.Requests * j.size; int64(traffic[2]) < least || int64(traffic[2]) > least+int64(j.concurrency())*j.size {
+		l.Errors = append(l.Errors, fmt.Sprintf("%.0f bytes of bodies in %d answers of %d", traffic[2], l.Requests, j.size))
 	}
 	return l, nil
 }

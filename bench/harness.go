@@ -17,6 +17,7 @@ type harness struct {
 	binary    string       // of Sluice, once it is there
 	cert      *certificate // what rivals show over TLS, once it is there
 	origin    *rival
+	callee    *callee           // the origin of gRPC
 	configs   map[string]string // of all rivals that have run, by the name of the file in the report
 	setup     *setup            // of the rivals that run; nil while none do
 	rivals    []*rival          // in the order of the table
@@ -127,6 +128,9 @@ func (h *harness) stopFrom(n int) {
 // close ends everything and removes the folder.
 func (h *harness) close() {
 	h.stopFrom(0)
+	if h.callee != nil {
+		h.callee.close()
+	}
 	if err := os.RemoveAll(h.dir); err != nil {
 		fmt.Fprintln(h.log, "bench: clean up:", err)
 	}

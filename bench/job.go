@@ -15,6 +15,7 @@ type job struct {
 	upload      int64 // bytes of a request body; 0 = a GET
 	pipeline    int   // requests that are sent at once; 0 = 1
 	streams     int   // requests at once on each connection, over HTTP/2; 0 = HTTP/1.1
+	grpc        bool  // unary calls, over HTTP/2
 	fresh       bool  // a new connection for every request
 	changes     int   // routes that are changed each second meanwhile, where the rival can be told without a reload
 	handshake   handshake
@@ -26,6 +27,9 @@ func smallJob(connections int) job {
 }
 
 func (j job) threadCount() int { return cmp.Or(j.threads, 1) }
+
+// concurrency is how many requests are under way at once: so many connections to the origin a gateway must be able to keep.
+func (j job) concurrency() int { return j.connections * max(1, j.streams) }
 
 // script is what wrk is told in Lua. Only what runs at the beginning and the end is in it, since a function that is called for every request would
 // slow wrk itself down: but for pipelining, where there is no other way, and where it is called once a batch.

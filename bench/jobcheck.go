@@ -14,10 +14,10 @@ var checkedFields = []struct {
 	ok   func(value string, r *rival) bool
 	want string // in words, for the complaint
 }{
-	{"Host", func(v string, r *rival) bool { return v == r.host() }, "the client's Host"},
+	{"Host", isHost, "the client's Host"},
 	{"X-Forwarded-For", is("127.0.0.1"), "127.0.0.1 alone, since the peer is not trusted"},
 	{"X-Forwarded-Proto", func(v string, r *rival) bool { return v == r.scheme() }, "how the client came"},
-	{"X-Forwarded-Host", func(v string, r *rival) bool { return v == r.host() }, "the client's Host"},
+	{"X-Forwarded-Host", isHost, "the client's Host"},
 	{"X-Real-IP", is("127.0.0.1"), "127.0.0.1"},
 	{"X-Request-Id", func(v string, _ *rival) bool { return len(v) >= 16 }, "an id of 16 characters or more"},
 	{"Connection", func(v string, _ *rival) bool { return v == "" || strings.EqualFold(v, "keep-alive") }, "a connection that is kept"},
@@ -27,6 +27,8 @@ func is(want string) func(string, *rival) bool {
 	return func(v string, _ *rival) bool { return v == want }
 }
 
+func isHost(v string, r *rival) bool { return v == r.host() || v == r.hostHTTP2() }
+
 func (r *rival) host() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 
 // checkJob sends requests that lie about their origin, and looks at what arrives.
@@ -34,10 +36,24 @@ func checkJob(ctx context.Context, r *rival) error {
 	if !r.check {
 		return nil
 	}
+	if r.setup.tls {
+		if err := checkAgreement(ctx, r); err != nil {
+			return err
+		}
+	}
 	lies := http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Proto": {"ftp"}}
+	ask := func() (string, http.Header, error) { return get(ctx, r.url(checkPath), lies) }
+	if err := checkFields(r, ask); err != nil || !r.setup.grpc {
+		return err
+	}
+	return checkFields(r, func() (string, http.Header, error) { return call(ctx, r.urlHTTP2(grpcCheckPath), lies) })
+}
+
+// checkFields looks at what arrives of two requests.
+func checkFields(r *rival, ask func() (string, http.Header, error)) error {
 	ids := map[string]bool{}
 	for range 2 {
-		body, head, err := get(ctx, r.url(checkPath), lies)
+		body, head, err := ask()
 		if err != nil {
 			return fmt.Errorf("%s: job: %w", r.name, err)
 		}

@@ -54,13 +54,13 @@ var loadScenarios = []scenario{
 		return []variant{{job: j}}
 	}),
 	loadScenario("http2", "a small GET over HTTP/2 from clients, 16 connections", func(*options) []variant {
-		var list []variant
-		for _, n := range []int{1, 10, 100} {
-			j := smallJob(16)
-			j.streams = n
-			list = append(list, variant{name: fmt.Sprintf("%d stream%s", n, when(n > 1, "s")), job: j})
-		}
-		return list
+		return byStreams(setup{}, smallJob(16))
+	}),
+	loadScenario("tls-http2", "the same over TLS", func(*options) []variant {
+		return byStreams(setup{tls: true}, smallJob(16))
+	}),
+	loadScenario("grpc", "unary calls of gRPC, HTTP/2 on both sides, 16 connections", func(*options) []variant {
+		return byStreams(setup{grpc: true}, job{path: grpcCallPath, size: int64(len(grpcMessage)), connections: 16, grpc: true})
 	}),
 	loadScenario("download", "answers with a body, over 16 connections", func(*options) []variant {
 		var list []variant
@@ -124,6 +124,16 @@ var loadScenarios = []scenario{
 		}
 		return list
 	}),
+}
+
+// byStreams is one load over HTTP/2 with few and with many requests at once on each connection.
+func byStreams(s setup, j job) []variant {
+	var list []variant
+	for _, n := range []int{1, 10, 100} {
+		j.streams = n
+		list = append(list, variant{name: fmt.Sprintf("%d stream%s", n, when(n > 1, "s")), setup: s, job: j})
+	}
+	return list
 }
 
 // churnRoutes is how many routes the scenario churn has: each is changed several times in a run.

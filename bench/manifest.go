@@ -23,6 +23,7 @@ type manifestRival struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Setup   string `json:"setup"`
+	TLS     string `json:"tls,omitempty"`    // what it agrees upon with clients
 	Config  string `json:"config,omitempty"` // file in the run's folder
 }
 

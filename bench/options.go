@@ -94,13 +94,13 @@ func parseRoutes(list string) (counts []int, err error) {
 	return counts, nil
 }
 
-// mostConnections is what the gateways' pools must hold in any of the scenarios.
+// mostConnections is what the gateways' pools must hold in any of the scenarios: a stream of HTTP/2 has a connection to the origin while it is under way.
 func (opt *options) mostConnections() int {
 	most := opt.connections
 	for _, s := range opt.scenarios {
 		if s.variants != nil {
 			for _, v := range s.variants(opt) {
-				most = max(most, v.job.connections)
+				most = max(most, v.job.concurrency())
 			}
 		}
 	}

@@ -74,7 +74,8 @@ func (h *harness) startOrigin(ctx context.Context) error {
 		return err
 	}
 	h.origin = o
-	return nil
+	h.callee, err = startCallee()
+	return err
 }
 
 // writeBodies makes the files that are downloaded.
@@ -90,8 +91,11 @@ func writeBodies(dir string) error {
 	return nil
 }
 
-// originCount returns how many requests the origin has answered since its start, this one included.
-func (h *harness) originCount(ctx context.Context) (int64, error) {
+// originCount returns how many requests of a job's kind the origin has answered since its start.
+func (h *harness) originCount(ctx context.Context, j job) (int64, error) {
+	if j.grpc {
+		return h.callee.calls.Load(), nil
+	}
 	body, _, err := get(ctx, h.origin.url(countPath), nil)
 	if err != nil {
 		return 0, err
@@ -154,16 +158,27 @@ func expectOK(ctx context.Context, url string) error {
 
 // expectAnswer requires the answer that is measured: the small one to the byte, another in its length.
 func expectAnswer(ctx context.Context, r *rival, j job) error {
+	if j.streams > 0 {
+		return expectAnswerHTTP2(ctx, r, j)
+	}
 	method, body := http.MethodGet, io.Reader(nil)
 	if j.upload > 0 {
 		method, body = http.MethodPost, strings.NewReader(strings.Repeat("x", int(j.upload)))
 	}
 	answer, _, err := exchange(ctx, method, r.url(j.path), nil, body)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)
+	}
+	return isAnswer(r, j, answer)
+}
+
+// isAnswer compares a body with the origin's.
+func isAnswer(r *rival, j job, answer string) error {
+	switch {
 	case j.path == smallPath && answer != smallBody:
 		return fmt.Errorf("%s: the answer is %q, the origin's was %q", r.name, answer, smallBody)
+	case j.grpc && answer != grpcMessage:
+		return fmt.Errorf("%s: the message is %q, the origin's was %q", r.name, answer, grpcMessage)
 	case int64(len(answer)) != j.size:
 		return fmt.Errorf("%s: the answer has %d bytes, the origin's had %d", r.name, len(answer), j.size)
 	}

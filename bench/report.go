@@ -68,9 +68,9 @@ func (w *reportWriter) writePage(records []*record) error {
 	fmt.Fprintf(&b, "# Sluice beside others, %s\n\n", m.Started.Format(time.DateTime+" MST"))
 	fmt.Fprintf(&b, "`%s` at commit %s, %s; %s, %d CPUs, Linux %s.\n", strings.Join(m.Command, " "), m.Machine.Commit, m.Machine.Go, m.Machine.CPU, m.Machine.CPUs, m.Machine.Kernel)
 	fmt.Fprintf(&b, "Medians of %d interleaved rounds of %g s; only the ratios carry over to another machine.\n\n", m.Rounds, m.Seconds)
-	fmt.Fprint(&b, "| who | version | setup | configuration |\n|---|---|---|---|\n")
+	fmt.Fprint(&b, "| who | version | setup | TLS | configuration |\n|---|---|---|---|---|\n")
 	for _, r := range m.Rivals {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.Name, r.Version, r.Setup, when(r.Config != "", fmt.Sprintf("[%s](%s)", r.Config, r.Config)))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.Name, r.Version, r.Setup, r.TLS, when(r.Config != "", fmt.Sprintf("[%s](%s)", r.Config, r.Config)))
 	}
 	for _, rec := range records {
 		fmt.Fprintf(&b, "\n## %s\n\n", rec.Scenario)
@@ -109,6 +109,9 @@ func (m *manifest) addRivals(rivals []*rival) {
 next:
 	for _, r := range rivals {
 		one := manifestRival{Name: r.name, Version: r.version, Setup: r.setup.String(), Config: r.configName()}
+		if r.setup.tls && r.check {
+			one.TLS = benchAgreement.String()
+		}
 		for _, known := range m.Rivals {
 			if known == one {
 				continue next

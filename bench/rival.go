@@ -18,7 +18,7 @@ type rival struct {
 	version string
 	setup   setup
 	port    int
-	http2   int   // the port that speaks HTTP/2 by prior knowledge; 0 = the same
+	http2   int   // the port that speaks HTTP/2; 0 = the same
 	workers []int // the processes whose CPU and memory count
 	process *process
 	check   bool      // whether it must do all of the job that jobcheck.go looks at
@@ -38,10 +38,12 @@ func (r *rival) scheme() string {
 	return "http"
 }
 
-// urlHTTP2 is url for HTTP/2 by prior knowledge.
+// urlHTTP2 is url for HTTP/2: by ALPN, or without TLS by prior knowledge.
 func (r *rival) urlHTTP2(path string) string {
-	return fmt.Sprintf("http://127.0.0.1:%d%s", cmp.Or(r.http2, r.port), r.setup.asked(path))
+	return fmt.Sprintf("%s://%s%s", r.scheme(), r.hostHTTP2(), r.setup.asked(path))
 }
+
+func (r *rival) hostHTTP2() string { return fmt.Sprintf("127.0.0.1:%d", cmp.Or(r.http2, r.port)) }
 
 // redact takes secrets out of a configuration that is to be shown.
 func (r *rival) redact(config string) string {

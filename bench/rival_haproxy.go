@@ -33,10 +33,13 @@ frontend in
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Real-IP %[src]
   http-response set-header X-Request-Id %[unique-id]
-{log}{rewrite}{routes}  default_backend origin
+{log}{rewrite}{routes}{grpc}  default_backend origin
 
 backend origin
   server origin 127.0.0.1:{origin} pool-max-conn -1
+
+backend origin-http2
+  server origin 127.0.0.1:{originHTTP2} proto h2 pool-max-conn -1
 `
 
 // HAProxy has no log file of its own: it writes to its standard output, which the harness keeps in one.
@@ -68,11 +71,12 @@ func startHAProxy(ctx context.Context, h *harness, dir string, s setup) (*rival,
 		if err != nil {
 			return nil, err
 		}
-		ssl, scheme = " ssl crt "+c.bothFile, "https"
+		ssl, scheme = " ssl crt "+c.bothFile+" alpn h2,http/1.1 ciphersuites "+benchSuites, "https"
 	}
 	conf := filepath.Join(dir, "haproxy.cfg")
-	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{connections}", maxConnections, "{workers}", s.workerCount(),
-		"{ssl}", ssl, "{scheme}", scheme, "{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{rewrite}", when(s.rewrite, haproxyRewrite), "{routes}", routes)
+	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{connections}", maxConnections, "{workers}", s.workerCount(),
+		"{ssl}", ssl, "{scheme}", scheme, "{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{rewrite}", when(s.rewrite, haproxyRewrite), "{routes}", routes,
+		"{grpc}", when(s.grpc, "  use_backend origin-http2 if { path_beg "+grpcPath+" }\n"))
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("haproxy: %w", err)
 	}

@@ -33,10 +33,15 @@ http {
     keepalive {keep};
     keepalive_requests 1000000000;
   }
+  upstream origin-http2 {
+    server 127.0.0.1:{originHTTP2};
+    keepalive {keep};
+    keepalive_requests 1000000000;
+  }
   server {
     listen 127.0.0.1:{port} backlog=4096{reuseport}{ssl};
-    listen 127.0.0.1:{http2} http2 backlog=4096{reuseport};
-    client_max_body_size 0;
+    listen 127.0.0.1:{http2} http2 backlog=4096{reuseport}{ssl};
+{certificate}    client_max_body_size 0;
     proxy_request_buffering off;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
@@ -47,18 +52,21 @@ http {
     proxy_set_header X-Real-IP $remote_addr;
     proxy_set_header X-Request-Id $request_id;
     add_header X-Request-Id $request_id always;
-{routes}{rewrite}    location / { proxy_pass http://origin; }
+{routes}{rewrite}{grpc}    location / { proxy_pass http://origin; }
   }
 }
 `
 
-// nginxTLS follows the address of the listener. Both versions, as everybody serves them, and sessions resumed by ticket.
-const nginxTLS = ` ssl;
-    ssl_certificate {cert};
+// nginxTLS is both versions, as everybody serves them, and sessions resumed by ticket. The suite is the server's choice, as it is Sluice's, or a client that names
+// AES-256 first would get AES-128 of the one and AES-256 of the other.
+const nginxTLS = `    ssl_certificate {cert};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers on;
+    ssl_conf_command Ciphersuites {suites};
     ssl_session_tickets on;
-    ssl_session_timeout 1h`
+    ssl_session_timeout 1h;
+`
 
 // The optional lines of nginxProxy. The log is buffered, as an operator who counts microseconds has it.
 const (
@@ -66,6 +74,16 @@ const (
 	nginxLog   = `  log_format json escape=json '{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method","path":"$request_uri","status":$status,'
     '"bytes":$body_bytes_sent,"duration":$request_time,"node":"$upstream_addr","id":"$request_id"}';
   access_log access.log json buffer=64k flush=1s;
+`
+	nginxGRPC = `    location {grpcPath} {
+      grpc_pass grpc://origin-http2;
+      grpc_set_header Host $http_host;
+      grpc_set_header X-Forwarded-For $remote_addr;
+      grpc_set_header X-Forwarded-Proto $scheme;
+      grpc_set_header X-Forwarded-Host $http_host;
+      grpc_set_header X-Real-IP $remote_addr;
+      grpc_set_header X-Request-Id $request_id;
+    }
 `
 	nginxRewrite = `    location /openapi/ { rewrite ^/openapi/(.*)$ /$1 break; proxy_pass http://origin; }
 `
@@ -85,20 +103,20 @@ func startNginx(ctx context.Context, h *harness, dir string, s setup) (*rival, e
 	if err != nil {
 		return nil, err
 	}
-	ssl := ""
+	ssl, certificate := "", ""
 	if s.tls {
 		c, err := h.certificateFiles()
 		if err != nil {
 			return nil, err
 		}
-		ssl = fill(nginxTLS, "{cert}", c.certFile, "{key}", c.keyFile)
+		ssl, certificate = " ssl", fill(nginxTLS, "{cert}", c.certFile, "{key}", c.keyFile, "{suites}", benchSuites)
 	}
 	log := nginxNoLog
 	if s.accessLog {
 		log = nginxLog
 	}
-	r, err := h.runNginx("nginx", dir, nginxProxy, "{http2}", http2, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()), "{workers}", s.workerCount(),
-		"{ssl}", ssl, "{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{rewrite}", when(s.rewrite, nginxRewrite))
+	r, err := h.runNginx("nginx", dir, nginxProxy, "{http2}", http2, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{keep}", max(64, h.opt.mostConnections()), "{workers}", s.workerCount(),
+		"{ssl}", ssl, "{certificate}", certificate, "{grpc}", when(s.grpc, fill(nginxGRPC, "{grpcPath}", grpcPath)), "{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{rewrite}", when(s.rewrite, nginxRewrite))
 	if err != nil {
 		return nil, err
 	}

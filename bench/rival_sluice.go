@@ -34,6 +34,8 @@ const (
 	sluiceService = `{"name":"bench","nodes":[{"upstream":"127.0.0.1:{origin}","weight":1}],"pool":{"max_idle_per_worker":{keep}}}`
 	sluiceRoute   = `{"id":"bench","prefix":"/*","service_name":"bench","plugins":{"request-id":{}}}`
 	sluiceRewrite = `{"id":"bench","prefix":"/openapi/*","service_name":"bench","plugins":{"request-id":{},"proxy-rewrite":{"regex_uri":["^/openapi/(.*)$","/$1"]}}}`
+	sluiceGRPC    = `{"name":"bench-grpc","protocol":"grpc","nodes":[{"upstream":"127.0.0.1:{origin}","weight":1}],"health":{"active":{"type":"tcp"}}}`
+	sluiceCalls   = `{"id":"bench-grpc","prefix":"{grpcPath}*","protocol":"grpc","service_name":"bench-grpc","plugins":{"request-id":{}}}`
 	sluiceOther   = `{"prefix":"{path}/*","service_name":"bench","plugins":{"request-id":{}}}`
 )
 
@@ -93,6 +95,14 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 	}
 	if err := api.put(ctx, "/v1/routes/bench", route); err != nil {
 		return nil, err
+	}
+	if s.grpc {
+		if err := api.put(ctx, "/v1/services/bench-grpc", fill(sluiceGRPC, "{origin}", h.callee.port())); err != nil {
+			return nil, err
+		}
+		if err := api.put(ctx, "/v1/routes/bench-grpc", fill(sluiceCalls, "{grpcPath}", grpcPath)); err != nil {
+			return nil, err
+		}
 	}
 	if err := putRoutes(ctx, api, s.routes); err != nil {
 		return nil, err

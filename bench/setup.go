@@ -11,6 +11,7 @@ type setup struct {
 	workers   int  // event loops, or worker processes; 0 = 1
 	accessLog bool // JSON lines into a file
 	tls       bool // clients come over TLS
+	grpc      bool // calls of gRPC are forwarded to the origin over HTTP/2
 	rewrite   bool // the target loses its first segment by a regular expression
 	routes    int  // routes for other paths, beside the one that is asked
 }
@@ -35,6 +36,9 @@ func (s setup) String() string {
 	text := fmt.Sprintf("%d worker(s)", s.workerCount())
 	if s.tls {
 		text += ", TLS"
+	}
+	if s.grpc {
+		text += ", gRPC"
 	}
 	if s.accessLog {
 		text += ", access log"

@@ -27,7 +27,7 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 	if err := expectAnswer(ctx, r, j); err != nil {
 		return nil, err
 	}
-	counted, err := h.originCount(ctx)
+	counted, err := h.originCount(ctx, j)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 	if err := expectAnswer(ctx, r, j); err != nil {
 		return nil, err
 	}
-	recounted, err := h.originCount(ctx)
+	recounted, err := h.originCount(ctx, j)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (h *harness) generate(ctx context.Context, r *rival, j job, perSecond float
 		return runOpenLoop(ctx, r.host(), r.setup.asked(j.path), j, perSecond, d)
 	}
 	if j.streams > 0 {
-		return runH2load(ctx, r.urlHTTP2(j.path), j, d)
+		return runH2load(ctx, h.dir, r.urlHTTP2(j.path), j, d)
 	}
 	return runWrk(ctx, h.dir, r.url(j.path), j, d)
 }
