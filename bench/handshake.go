@@ -20,6 +20,7 @@ type handshake uint8
 const (
 	handshakeNone    handshake = iota // they are there: wrk makes the load
 	handshakeFull                     // one for every request, with certificate and signature
+	handshakeP256                     // the same, where the client offers P-256 alone for the key exchange
 	handshakeResumed                  // one for every request, with a session of before
 )
 
@@ -39,6 +40,9 @@ func runHandshakes(ctx context.Context, host, target string, j job, d time.Durat
 		l := &lanes[i]
 		running.Go(func() {
 			config := benchTLS()
+			if j.handshake == handshakeP256 {
+				config.CurvePreferences = []tls.CurveID{tls.CurveP256}
+			}
 			if j.handshake == handshakeResumed {
 				config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 				if _, err := l.once(ctx, host, target, j.size, config); err != nil { // for the first ticket

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 )
@@ -32,6 +33,34 @@ func readHeap(ctx context.Context, r *rival) (*heapCounters, error) {
 		return nil, fmt.Errorf("%s: heap: %w", r.name, err)
 	}
 	return parseHeap(text)
+}
+
+// readLive has the collector run and returns what is left of heap and stacks, nil of a rival that does not tell.
+func readLive(ctx context.Context, r *rival) (*float64, error) {
+	if r.admin == nil {
+		return nil, nil
+	}
+	text, _, err := get(ctx, r.admin.base+"/debug/pprof/heap?gc=1&debug=1", http.Header{"Authorization": {"Bearer " + r.admin.token}})
+	if err != nil {
+		return nil, fmt.Errorf("%s: live heap: %w", r.name, err)
+	}
+	return parseLive(text)
+}
+
+// parseLive adds up what stands at the end of a heap profile as text: "# HeapAlloc = 123" and "# Stack = 123 / 456", of which the first is in use.
+func parseLive(text string) (*float64, error) {
+	var sum float64
+	for _, name := range []string{"\n# HeapAlloc = ", "\n# Stack = "} {
+		_, rest, ok := strings.Cut(text, name)
+		number, _, _ := strings.Cut(rest, "\n")
+		number, _, _ = strings.Cut(number, " ")
+		n, err := strconv.ParseFloat(number, 64)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("live heap: the profile has no %q with a number", strings.TrimSpace(name))
+		}
+		sum += n
+	}
+	return &sum, nil
 }
 
 func parseHeap(text string) (*heapCounters, error) {

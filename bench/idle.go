@@ -14,20 +14,30 @@ import (
 )
 
 func aboutIdle(o *options) string {
-	return fmt.Sprintf("%d keep-alive connections that have had one answer each and then say nothing", o.idle)
+	return fmt.Sprintf("%d keep-alive connections, opened in %d steps, that have had one answer each and then say nothing", o.idle, idleSteps)
 }
 
-// idleResult is what idle connections cost one rival.
-type idleResult struct {
-	Connections int    `json:"connections"`
-	Before      memory `json:"before_bytes"`
-	After       memory `json:"after_bytes"`
+// idleSteps is in how many steps the connections are opened. Growth is counted from the end of the first: what that fills is the room that a heap has free.
+const idleSteps = 4
+
+// idleStep is what a rival holds with so many idle connections.
+type idleStep struct {
+	Connections int      `json:"connections"`
+	Memory      memory   `json:"memory_bytes"`
+	Live        *float64 `json:"live_bytes,omitempty"` // of the heap and the stacks, garbage left out; of a program in Go that tells
 }
 
-// perConnection returns the growth per connection in KiB.
-func (r idleResult) perConnection() (rss, anon float64) {
-	n := float64(r.Connections) * 1024
-	return float64(r.After.RSS-r.Before.RSS) / n, float64(r.After.Anon-r.Before.Anon) / n
+// idleResult is what idle connections cost one rival, step by step. The first step has none.
+type idleResult []idleStep
+
+// perConnection returns the growth for each connection behind the first step's, in KiB; live is from no connection on, since nothing hides in it.
+func (r idleResult) perConnection() (rss, anon, live float64) {
+	none, first, last := r[0], r[1], r[len(r)-1]
+	n := float64(last.Connections-first.Connections) * 1024
+	if last.Live != nil && none.Live != nil {
+		live = (*last.Live - *none.Live) / (float64(last.Connections-none.Connections) * 1024)
+	}
+	return float64(last.Memory.RSS-first.Memory.RSS) / n, float64(last.Memory.Anon-first.Memory.Anon) / n, live
 }
 
 // runIdle measures user memory only: the kernel's share, some KiB for each socket, is the same for everybody. What nginx and
@@ -48,7 +58,7 @@ func runIdleIn(ctx context.Context, h *harness, name string, s setup, stdout io.
 	}
 	rec.addRivals(h.rivals)
 	t := &table{}
-	t.add("", "RSS MiB before", "RSS MiB after", "KiB/connection", "of it own memory")
+	t.add("", "RSS MiB before", "RSS MiB after", "KiB/connection", "of it own memory", "KiB/connection, live heap")
 	for _, r := range h.rivals {
 		fmt.Fprintf(h.log, "idle connections: %s\n", r.name)
 		res, err := measureIdle(ctx, h, r)
@@ -56,8 +66,8 @@ func runIdleIn(ctx context.Context, h *harness, name string, s setup, stdout io.
 			return rec, fmt.Errorf("%s: %w", r.name, err)
 		}
 		rec.add(r.name, "", res)
-		rss, anon := res.perConnection()
-		t.add(r.name, mib(res.Before.RSS), mib(res.After.RSS), fmt.Sprintf("%.2f", rss), fmt.Sprintf("%.2f", anon))
+		rss, anon, live := res.perConnection()
+		t.add(r.name, mib(res[0].Memory.RSS), mib(res[idleSteps].Memory.RSS), fmt.Sprintf("%.2f", rss), fmt.Sprintf("%.2f", anon), when(res[0].Live != nil, fmt.Sprintf("%.2f", live)))
 		rec.table = t
 	}
 	return rec, t.write(stdout)
@@ -65,30 +75,28 @@ func runIdleIn(ctx context.Context, h *harness, name string, s setup, stdout io.
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
 
-func measureIdle(ctx context.Context, h *harness, r *rival) (*idleResult, error) {
+func measureIdle(ctx context.Context, h *harness, r *rival) (idleResult, error) {
 	// A second of load first, so that pools and heaps have their size and only the connections are counted.
 	if _, err := takeTurn(ctx, h, r, smallJob(h.opt.connections), 0, time.Second); err != nil {
 		return nil, err
 	}
-	// Then some connections that are not counted, to fill the room that the load has left free in the heap: growth begins
-	// only where that ends, and a program that hoards would seem to get its connections for nothing.
-	first, err := openIdle(ctx, r, h.opt.idle/idleLead)
-	defer closeAll(first)
-	if err != nil {
-		return nil, err
-	}
-	before, err := settledMemory(ctx, r.workers)
-	if err != nil {
-		return nil, err
-	}
-	conns, err := openIdle(ctx, r, h.opt.idle)
-	defer closeAll(conns)
-	if err != nil {
-		return nil, err
-	}
-	after, err := settledMemory(ctx, r.workers)
-	if err != nil {
-		return nil, err
+	var conns []net.Conn
+	defer func() { closeAll(conns) }()
+	var result idleResult
+	for step := range idleSteps + 1 {
+		more, err := openIdle(ctx, r, h.opt.idle*step/idleSteps-len(conns))
+		conns = append(conns, more...)
+		if err != nil {
+			return nil, err
+		}
+		at := idleStep{Connections: len(conns)}
+		if at.Live, err = readLive(ctx, r); err != nil {
+			return nil, err
+		}
+		if at.Memory, err = settledMemory(ctx, r.workers); err != nil {
+			return nil, err
+		}
+		result = append(result, at)
 	}
 	// A gateway that had closed them would have cost nothing: each must still answer.
 	for i, c := range conns {
@@ -96,7 +104,7 @@ func measureIdle(ctx context.Context, h *harness, r *rival) (*idleResult, error)
 			return nil, fmt.Errorf("connection %d was not kept: %w", i, err)
 		}
 	}
-	return &idleResult{Connections: len(conns), Before: before, After: after}, nil
+	return result, nil
 }
 
 func closeAll(conns []net.Conn) {
@@ -104,9 +112,6 @@ func closeAll(conns []net.Conn) {
 		_ = c.Close() // nothing is owed to it
 	}
 }
-
-// idleLead: one uncounted connection for so many counted ones.
-const idleLead = 4
 
 // idleOpeners is how many connections have a request in flight at once while they are opened: few, so that the pool towards the
 // origin does not grow beyond what the load before has left.

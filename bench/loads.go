@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -91,10 +92,10 @@ var loadScenarios = []scenario{
 	}),
 	loadScenario("workers", "a small GET with one and with two workers", func(o *options) []variant {
 		return []variant{
-			{name: "1 worker", setup: setup{workers: 1}, job: smallJob(o.connections)},
-			{name: "2 workers", setup: setup{workers: 2}, job: smallJob(o.connections)},
+			{name: oneWorker, setup: setup{workers: 1}, job: smallJob(o.connections)},
+			{name: twoWorkers, setup: setup{workers: 2}, job: smallJob(o.connections)},
 		}
-	}),
+	}).comparing(workersTable),
 	loadScenario("seed", "ws-cloud-gateway's own benchmark: a rewriting route, 2 workers, wrk -t2 -c16", func(*options) []variant {
 		j := smallJob(16)
 		j.threads = 2
@@ -107,10 +108,17 @@ var loadScenarios = []scenario{
 		}
 		return list
 	}),
+	loadScenario("tls-small", "a small GET over kept TLS connections", func(o *options) []variant {
+		return []variant{{name: "TLS", setup: setup{tls: true}, job: smallJob(o.connections)}}
+	}),
 	loadScenario("handshakes", "a new TLS connection for every small GET, with a P-256 certificate", func(*options) []variant {
-		full, resumed := smallJob(16), smallJob(16)
-		full.handshake, resumed.handshake = handshakeFull, handshakeResumed
-		return []variant{{name: "full", setup: setup{tls: true}, job: full}, {name: "resumed", setup: setup{tls: true}, job: resumed}}
+		full, nist, resumed := smallJob(16), smallJob(16), smallJob(16)
+		full.handshake, nist.handshake, resumed.handshake = handshakeFull, handshakeP256, handshakeResumed
+		return []variant{
+			{name: "full", setup: setup{tls: true}, job: full},
+			{name: "full, key exchange P-256", setup: setup{tls: true}, job: nist},
+			{name: "resumed", setup: setup{tls: true}, job: resumed},
+		}
 	}),
 	loadScenario("tail", "a small GET at a fixed rate, half of what nginx does at most, whether answers come or not", func(o *options) []variant {
 		return []variant{{job: smallJob(o.connections), rate: halfOfNginx}}
@@ -124,6 +132,21 @@ var loadScenarios = []scenario{
 		}
 		return list
 	}),
+}
+
+// comparing adds a second table, made of a load's rows.
+func (s scenario) comparing(compare func(rows []summary) *table) scenario {
+	load := s.run
+	s.run = func(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
+		rec, err := load(ctx, h, stdout)
+		if rec.rows == nil {
+			return rec, err
+		}
+		rec.table = compare(rec.rows)
+		fmt.Fprintln(stdout)
+		return rec, errors.Join(err, rec.table.write(stdout))
+	}
+	return s
 }
 
 // byStreams is one load over HTTP/2 with few and with many requests at once on each connection.

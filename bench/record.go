@@ -16,7 +16,7 @@ type record struct {
 
 	rivals []*rival  // all that took part, of whatever setup
 	rows   []summary // of a load
-	table  *table    // of another scenario
+	table  *table    // of another scenario, or what is made of rows beside their own
 }
 
 func newRecord(name string) *record {

@@ -77,15 +77,14 @@ func (w *reportWriter) writePage(records []*record) error {
 		for _, failure := range rec.Failures {
 			fmt.Fprintf(&b, "**Does not count:** %s\n\n", failure)
 		}
-		t := rec.table
 		if rec.rows != nil {
-			t = loadTable(rec.rows)
 			if err := w.writePlot(rec, &b); err != nil {
 				return err
 			}
+			b.WriteString(loadTable(rec.rows).markdown() + "\n")
 		}
-		if t != nil {
-			b.WriteString(t.markdown())
+		if rec.table != nil {
+			b.WriteString(rec.table.markdown())
 		}
 	}
 	return w.write("README.md", []byte(b.String()))

@@ -12,6 +12,9 @@ import (
 // an upstream connection each, and some to spare, it must stay below half of a common descriptor limit of 20,000.
 const maxConnections = 9000
 
+// maxIdle bounds the idle connections, which have none to the origin.
+const maxIdle = 18_000
+
 // rival is one running gateway.
 type rival struct {
 	name    string

@@ -12,6 +12,7 @@ import (
 const haproxyConf = `
 global
   nbthread {workers}
+  no strict-limits
   maxconn {connections}
 {logTarget}
 defaults
@@ -74,7 +75,7 @@ func startHAProxy(ctx context.Context, h *harness, dir string, s setup) (*rival,
 		ssl, scheme = " ssl crt "+c.bothFile+" alpn h2,http/1.1 ciphersuites "+benchSuites, "https"
 	}
 	conf := filepath.Join(dir, "haproxy.cfg")
-	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{connections}", maxConnections, "{workers}", s.workerCount(),
+	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{connections}", maxIdle+500, "{workers}", s.workerCount(),
 		"{ssl}", ssl, "{scheme}", scheme, "{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{rewrite}", when(s.rewrite, haproxyRewrite), "{routes}", routes,
 		"{grpc}", when(s.grpc, "  use_backend origin-http2 if { path_beg "+grpcPath+" }\n"))
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {

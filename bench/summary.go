@@ -12,6 +12,9 @@ type summary struct {
 	p50, p99, p999 float64 // milliseconds
 	switches       float64 // context switches per request, of both kinds
 	rss            float64 // MiB
+	heap           bool    // the program tells of its heap
+	allocs         float64 // per request
+	pauses         float64 // of the collector, a second
 	cpuRatio       spread  // to nginx, round by round; zero when nginx is not measured
 	hasRatio       bool    // cpuRatio is valid
 }
@@ -35,6 +38,10 @@ func summarize(rivals []*rival, turns map[string][]turn) []summary {
 		s.p999 = median(func(t turn) float64 { return t.P999.Seconds() * 1e3 })
 		s.switches = median(func(t turn) float64 { return t.Voluntary + t.Involuntary })
 		s.rss = median(func(t turn) float64 { return float64(t.RSS) / (1 << 20) })
+		if s.heap = len(t) > 0 && t[0].Heap != nil; s.heap {
+			s.allocs = median(func(t turn) float64 { return t.Heap.Allocations })
+			s.pauses = median(func(t turn) float64 { return t.Heap.Pauses * t.Rate / float64(t.Requests) })
+		}
 		if of := ratios(column(t, turn.cpuNs), base); len(of) > 0 {
 			s.cpuRatio, s.hasRatio = spreadOf(of), true
 		}
@@ -54,7 +61,7 @@ func column(turns []turn, of func(turn) float64) []float64 {
 // loadTable has a row for every rival at every variant.
 func loadTable(rows []summary) *table {
 	t := &table{}
-	t.add("", "requests/s", "CPU µs/request", "user", "system", "p50 ms", "p99 ms", "p99.9 ms", "switches/request", "RSS MiB", "CPU to nginx", "lowest–highest")
+	t.add("", "requests/s", "CPU µs/request", "user", "system", "p50 ms", "p99 ms", "p99.9 ms", "switches/request", "RSS MiB", "allocs/request", "GC/s", "CPU to nginx", "lowest–highest")
 	for _, s := range rows {
 		if s.invalid {
 			t.add(s.label(), "invalid: wrong answers")
@@ -66,11 +73,31 @@ func loadTable(rows []summary) *table {
 			between = fmt.Sprintf("%.2f–%.2f", s.cpuRatio.Min, s.cpuRatio.Max)
 		}
 		t.add(s.label(), thousands(s.rate), fmt.Sprintf("%.1f", s.cpu), fmt.Sprintf("%.1f", s.user), fmt.Sprintf("%.1f", s.sys),
-			fmt.Sprintf("%.2f", s.p50), fmt.Sprintf("%.2f", s.p99), fmt.Sprintf("%.2f", s.p999), fmt.Sprintf("%.2f", s.switches), fmt.Sprintf("%.1f", s.rss),
-			ratio, between)
+			milliseconds(s.p50), milliseconds(s.p99), milliseconds(s.p999), fmt.Sprintf("%.2f", s.switches), fmt.Sprintf("%.1f", s.rss),
+			when(s.heap, fmt.Sprintf("%.2f", s.allocs)), when(s.heap, fmt.Sprintf("%.1f", s.pauses)), ratio, between)
 	}
 	return t
 }
+
+// milliseconds is empty for a generator that tells no such time.
+func milliseconds(v float64) string { return when(v > 0, fmt.Sprintf("%.2f", v)) }
+
+// workersTable compares each rival's two workers with its one.
+func workersTable(rows []summary) *table {
+	t := &table{}
+	t.add("2 workers to 1", "requests/s", "CPU µs/request")
+	for _, one := range rows {
+		for _, two := range rows {
+			if one.name == two.name && one.variant == oneWorker && two.variant == twoWorkers && !one.invalid && !two.invalid && one.rate > 0 && one.cpu > 0 {
+				t.add(one.name, fmt.Sprintf("%.2f", two.rate/one.rate), fmt.Sprintf("%.2f", two.cpu/one.cpu))
+			}
+		}
+	}
+	return t
+}
+
+// The variants of the scenario workers.
+const oneWorker, twoWorkers = "1 worker", "2 workers"
 
 // label is what the row begins with.
 func (s *summary) label() string {
