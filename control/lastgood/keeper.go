@@ -38,6 +38,7 @@ type Keeper struct {
 	mu        sync.Mutex // guards the rest
 	pending   map[string]control.Change
 	revision  int64
+	saving    bool // the file is about to be replaced
 	replaying bool
 	status    Status
 }
@@ -137,7 +138,7 @@ func (k *Keeper) Keep(changes []control.Change, revision int64) {
 func (k *Keeper) Confirm() {
 	now := time.Now()
 	current := false
-	k.note(func() { current = len(k.pending) == 0 && !k.status.Current.IsZero() }) // else the file that is about to be written will say so
+	k.note(func() { current = len(k.pending) == 0 && !k.saving && !k.status.Current.IsZero() }) // else the file that is about to be written will say so
 	if !current || os.Chtimes(k.path, now, now) != nil {
 		return
 	}
@@ -212,11 +213,12 @@ func (k *Keeper) save() bool {
 	var revision int64
 	k.note(func() {
 		changes, revision = k.pending, k.revision
-		k.pending = make(map[string]control.Change)
+		k.pending, k.saving = make(map[string]control.Change), len(changes) > 0
 	})
 	if len(changes) == 0 {
 		return true
 	}
+	defer k.note(func() { k.saving = false })
 	h := header{Prefix: k.prefix, Revision: revision, Saved: time.Now()}
 	err := k.replace(h, changes)
 	if err == nil {

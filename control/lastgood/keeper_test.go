@@ -3,7 +3,9 @@ package lastgood
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -251,6 +254,59 @@ func TestRunWritesBurstsOnceAndTheRestAtTheEnd(t *testing.T) {
 	if len(before) != 100 || len(after) != 99 || revision != 100 {
 		t.Errorf("%d, then %d at %d", len(before), len(after), revision)
 	}
+}
+
+// The file that is there while another one is written lacks what that will have: were it confirmed, and the process to die before the other is in its place, the next start would
+// serve old routes as current ones. The new file is a pipe here, which is not read until it has been seen that the writing is under way.
+func TestTheFileIsNotConfirmedWhileAnotherOneIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	k := newKeeper(t, dir)
+	k.Keep([]control.Change{put("routes/a", "1", 1)}, 5)
+	k.save()
+	old := time.Now().Add(-time.Hour).Truncate(time.Second)
+	if err := os.Chtimes(k.path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	before := k.Status()
+	pipe := fmt.Sprintf("%s.%d%s", k.path, os.Getpid(), leftover)
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	large := make([]byte, 1<<20) // more than a pipe holds, also compressed
+	rand.Read(large)
+	k.Keep([]control.Change{put("routes/b", hex.EncodeToString(large), 2)}, 6)
+	saved := make(chan bool)
+	go func() { saved <- k.save() }()
+	if _, err := io.ReadFull(reader, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	k.Confirm()
+	if info, err := os.Stat(k.path); err != nil || !info.ModTime().Equal(old) || !k.Status().Current.Equal(before.Current) {
+		t.Errorf("the old file is of %v, %v; current since %v", info.ModTime(), err, k.Status().Current)
+	}
+	read := make(chan error)
+	go func() { _, err := io.Copy(io.Discard, reader); read <- err }()
+	if <-saved {
+		t.Error("a pipe was taken for a file on disk")
+	}
+	if err := os.Remove(pipe); err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	if !k.save() { // what could not be written
+		t.Fatalf("%+v", k.Status())
+	}
+	reader.SetReadDeadline(time.Now())
+	<-read
+	k.Confirm()
+	if now := k.Status(); now.Current.Before(before.Current.Add(time.Nanosecond)) {
+		t.Errorf("the file that is whole is not confirmed: %+v", now)
+	}
+	k.base.Close()
 }
 
 func TestWhatADeadProcessLeftIsRemoved(t *testing.T) {
