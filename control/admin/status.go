@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -163,7 +164,11 @@ func storeStatus(source SourceStatus) *StoreStatus {
 }
 
 func resourceError(e control.ResourceError) ResourceError {
-	kind, id, _ := control.SplitKey(e.Key)
+	kind, id, ok := control.SplitKey(e.Key)
+	if !ok { // no resource of this API, but served: what an authority has issued or asks for
+		folder, rest, _ := strings.Cut(e.Key, "/")
+		kind, id = control.Kind(folder), rest
+	}
 	r := ResourceError{Key: e.Key, Kind: kind, ID: id, Revision: e.Revision, Previous: e.Previous, Problems: []ResourceProblem{}}
 	for _, p := range e.Problems {
 		r.Problems = append(r.Problems, ResourceProblem{p.Path, p.Text})

@@ -126,3 +126,11 @@ func TestPluginsAreListedWithTheirSchemas(t *testing.T) {
 		}
 	}
 }
+
+// What an authority has issued is no resource of the API, and its name in the list of errors is all that an operator has to go by.
+func TestAnErrorOfWhatAnAuthorityHasIssuedIsNamed(t *testing.T) {
+	e := resourceError(control.ResourceError{Key: "acme/issued/api.example.com", Revision: 3})
+	if e.Kind != "acme" || e.ID != "issued/api.example.com" {
+		t.Errorf("it is %q %q", e.Kind, e.ID)
+	}
+}
