@@ -20,6 +20,7 @@ type embedded struct {
 	log  *slog.Logger
 	dir  string
 	heir *etcd.Heir // nil where no other process had the directory
+	dead error      // why there is no server; nil = there is one, or there will be
 
 	mu      sync.Mutex // guards server and client
 	server  *etcd.Server
@@ -29,7 +30,8 @@ type embedded struct {
 	running sync.WaitGroup     // handOver and watch
 }
 
-// startEmbedded starts the server in dataDir. family is where the process that this one replaces has its own, "" for nowhere: there the server is shared.
+// startEmbedded starts the server in dataDir. family is where the process that this one replaces has its own, "" for nowhere: there the server is shared. One that cannot be started
+// is dead: whether there is something to serve without it, the caller must know.
 func startEmbedded(ctx context.Context, dataDir, family string, log *slog.Logger) (*embedded, error) {
 	dir, err := filepath.Abs(filepath.Join(dataDir, "etcd"))
 	if err != nil {
@@ -37,14 +39,18 @@ func startEmbedded(ctx context.Context, dataDir, family string, log *slog.Logger
 	}
 	e := &embedded{log: log, dir: dir}
 	server, err := etcd.StartServer(ctx, dir, log)
-	if errors.Is(err, etcd.ErrInUse) && sameDir(family, dir) {
-		e.heir, err = etcd.Attach(dir, log)
-		return e, err
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		e.watch(server)
+		return e, nil
+	case errors.Is(err, etcd.ErrInUse) && !sameDir(family, dir), ctx.Err() != nil:
 		return nil, err
+	case !errors.Is(err, etcd.ErrInUse):
+		e.dead = err
 	}
-	e.watch(server)
+	if e.heir, err = etcd.Attach(dir, log); err != nil {
+		return nil, errors.Join(e.dead, err)
+	}
 	return e, nil
 }
 
@@ -73,7 +79,7 @@ func (e *embedded) use(client *etcd.Client) {
 
 // takeOver starts a server as soon as the other process has handed over. It returns at once.
 func (e *embedded) takeOver() {
-	if e.heir == nil {
+	if e.heir == nil || e.dead != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())

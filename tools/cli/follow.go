@@ -128,8 +128,18 @@ func (g *gateway) rebuild(ctx context.Context) {
 	}
 }
 
-// firstSnapshot waits for the store's first word. Where there is a last good state on disk it waits a second, and then that is served.
+// firstSnapshot waits for the store's first word. Where there is a last good state on disk it waits a second, and then that is served. Nobody waits for an embedded store that
+// cannot be started.
 func (g *gateway) firstSnapshot(ctx context.Context) error {
+	if g.embedded != nil && g.embedded.dead != nil {
+		disk := g.keeper.Status()
+		if !disk.Loaded {
+			return g.embedded.dead
+		}
+		g.log.Error("the embedded etcd cannot be started: the last good state from disk is served, and nothing can be changed until the gateway is started anew with a store",
+			"revision", disk.Revision, "age", time.Since(disk.Current).Round(time.Second).String(), "error", g.embedded.dead)
+		return nil
+	}
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	begin := time.Now()
@@ -166,5 +176,8 @@ func (g *gateway) storeState() observe.StoreState {
 // sourceStatus tells the admin API the same, and why.
 func (g *gateway) sourceStatus() admin.SourceStatus {
 	s, disk := g.source.Status(), g.keeper.Status()
+	if g.embedded != nil && g.embedded.dead != nil {
+		s.Error = g.embedded.dead.Error()
+	}
 	return admin.SourceStatus{StoreState: g.storeState(), Error: s.Error, Server: s.Server, DiskCurrent: disk.Current, DiskError: disk.Error}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,4 +225,31 @@ func TestTrafficDoesNotNoticeThatTheStoreIsAway(t *testing.T) {
 	if s := g.storeStatus(t); len(s.Resyncs) != 1 {
 		t.Errorf("full reads: %v, want the first alone", s.Resyncs)
 	}
+}
+
+// A disk that has lost the database of the embedded etcd must not take the gateway with it: what was in force is in a file beside it. Without that file there is nothing to serve.
+func TestAGatewayWhoseEmbeddedStoreIsDamagedServesWhatItHadInForce(t *testing.T) {
+	p := run(t, baseConfig)
+	p.route(startOrigin(t, "a").Addr())
+	p.signal(syscall.SIGTERM)
+	p.exited(p.pid(), 0)
+	damaged := filepath.Join(p.dir, "data", "etcd", "member", "snap", "db")
+	if err := os.WriteFile(damaged, []byte(strings.Repeat("damaged ", 10_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	p.serving()
+	if status := p.get("/x/1"); status != 200 {
+		t.Errorf("the route of before: %d", status)
+	}
+	if status, body := p.api("GET", "/v1/status", ""); status != 200 || !strings.Contains(body, `"served_from_disk":true`) || !strings.Contains(body, "the embedded server cannot use") {
+		t.Errorf("the status is %d %s", status, body)
+	}
+	p.signal(syscall.SIGTERM)
+	p.exited(p.pid(), 0)
+	if err := os.Remove(filepath.Join(p.dir, "data", lastgood.Name)); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	p.exited(p.pid(), 1)
 }

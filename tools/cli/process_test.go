@@ -42,28 +42,40 @@ func run(t *testing.T, config string) *program {
 	p := &program{t: t, dir: t.TempDir(), path: binary(t), waited: make(map[int]bool)}
 	p.config, p.stderr = filepath.Join(p.dir, "sluice.yaml"), filepath.Join(p.dir, "stderr")
 	p.configure(config)
-	log, err := os.Create(p.stderr)
+	p.start()
+	t.Cleanup(p.clear)
+	p.serving()
+	return p
+}
+
+// start starts a process that nobody has started: the first one, or one after the end of all others.
+func (p *program) start() {
+	p.t.Helper()
+	log, err := os.OpenFile(p.stderr, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	defer log.Close()
 	p.first = exec.Command(p.path, "run", "--config", p.config, "--pid-file", filepath.Join(p.dir, "pid"))
 	p.first.Stderr = log
 	p.first.Dir = p.dir
 	if err := p.first.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	p.pids = []int{p.first.Process.Pid}
-	t.Cleanup(p.clear)
+	p.pids = append(p.pids, p.first.Process.Pid)
+}
+
+// serving waits until the process that was started serves, and notes where.
+func (p *program) serving() {
+	p.t.Helper()
 	p.await("it serves", func() bool { return p.servingPID() == p.pid() })
-	says := regexp.MustCompile(`msg=serving listeners="?\[([^ \]]+).* admin=(\S+)`)
+	says := regexp.MustCompile(fmt.Sprintf(`msg=serving listeners="?\[([^ \]]+).* admin=(\S+) .*pid=%d\b`, p.pid()))
 	var m []string
 	p.await("it says where", func() bool {
 		m = says.FindStringSubmatch(p.log())
 		return m != nil
 	})
 	p.address, p.admin = m[1], m[2]
-	return p
 }
 
 // clear kills what is left and looks for races that were seen.
