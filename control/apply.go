@@ -299,7 +299,7 @@ func (w *work) store(kind Kind, c *Change, id string) problem.Problems {
 		}
 		e.services.configure(id, config)
 	case Nodes:
-		n, err := DecodeNode(c.Value)
+		n, err := ReadNode(id, c.Value)
 		if err != nil {
 			return asProblems(err)
 		}

@@ -108,8 +108,16 @@ func (r *Route) SetDefaults() {
 
 // DecodeNode reads, completes and checks a node. Errors are as in DecodeRoute.
 func DecodeNode(data []byte) (*Node, error) {
+	doc, err := strict.ParseJSON(data)
+	if err != nil {
+		return nil, err
+	}
+	return decodeNode(doc)
+}
+
+func decodeNode(doc *strict.Node) (*Node, error) {
 	n := new(Node)
-	problems := asProblems(strict.DecodeJSON(data, n))
+	problems := asProblems(strict.DecodeObject(doc, n))
 	if len(problems) == 0 {
 		n.SetDefaults()
 		problems = n.validate()

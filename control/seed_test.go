@@ -58,3 +58,30 @@ func TestAStoreOfWsCloudGatewayIsServedAsItIs(t *testing.T) {
 		t.Error("the good version of a route is gone")
 	}
 }
+
+// The first version had everything but the weight in the key; all of them serve a node with status 1 and no other. Whoever writes a node today is held to today's form.
+func TestNodesOfAllVersionsOfWsCloudGatewayAreServed(t *testing.T) {
+	b := newBench(t)
+	b.resync(
+		put("routes/a", `{"prefix":"/a","service_name":"demo1"}`),
+		put("discovery/demo1/127.0.0.1:1024", `1`),
+		put("discovery/demo1/127.0.0.1:1025", `"2"`),
+		put("discovery/demo1/127.0.0.1:1026", `0`),
+		put("discovery/demo1/127.0.0.1:1027", `{"service_name":"demo1","upstream":"127.0.0.1:1027","weight":1,"status":1}`),
+		put("discovery/demo1", `1`), put("discovery/demo1/127.0.0.1", `1`), put("discovery/demo1/127.0.0.1:1028", `"heavy"`), put("discovery/demo1/127.0.0.1:1029", `{"status":"x"}`),
+	)
+	b.wantErrors("discovery/demo1", "discovery/demo1/127.0.0.1", "discovery/demo1/127.0.0.1:1028", "discovery/demo1/127.0.0.1:1029")
+	nodes := b.nodes("demo1")
+	slices.Sort(nodes)
+	if want := []string{"127.0.0.1:1024", "127.0.0.1:1025", "127.0.0.1:1027"}; !slices.Equal(nodes, want) {
+		t.Errorf("%v, want %v", nodes, want)
+	}
+	b.apply(put("discovery/demo1/127.0.0.1:1027", `{"service_name":"demo1","upstream":"127.0.0.1:1027","weight":1,"status":2}`),
+		put("discovery/demo1/127.0.0.1:1025", `0`), del("discovery/demo1/127.0.0.1:1024"), put("discovery/demo1/127.0.0.1:1026", `1`))
+	if got := b.nodes("demo1"); !slices.Equal(got, []string{"127.0.0.1:1026"}) {
+		t.Errorf("after the changes: %v", got)
+	}
+	if err := Check("discovery/demo1/127.0.0.1:1024", []byte(`1`)); err == nil {
+		t.Error("a weight is a node for whoever writes one")
+	}
+}

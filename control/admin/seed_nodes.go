@@ -30,11 +30,11 @@ func (s *seedStore) listNodes(w http.ResponseWriter, r *http.Request) {
 	}
 	list := make([]seedNode, 0, len(entries))
 	for _, e := range entries {
-		n, err := control.DecodeNode(e.Value)
+		_, id, _ := control.SplitKey(e.Key)
+		n, err := control.ReadNode(id, e.Value)
 		if err != nil {
 			continue // GET /v1/status names it
 		}
-		_, id, _ := control.SplitKey(e.Key)
 		list = append(list, seedNode{Key: id, ServiceName: n.ServiceName, Upstream: n.Upstream, Weight: n.Weight, Status: n.Status, Metadata: n.Metadata, Time: n.Time})
 	}
 	seedShow(w, list)

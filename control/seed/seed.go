@@ -81,6 +81,10 @@ func convert(e control.Entry, o Options) Item {
 		return Item{Skipped: true, Changes: []string{"under a lease: whoever registers it must do so below the new prefix"}}
 	}
 	doc, err := strict.ParseJSON(e.Value)
+	was := doc
+	if err == nil && kind == control.Nodes {
+		doc = control.UpdatedNode(id, doc)
+	}
 	if err == nil && doc.Kind != strict.Object {
 		err = fmt.Errorf("wants an object, not %v", doc.Kind)
 	}
@@ -90,6 +94,13 @@ func convert(e control.Entry, o Options) Item {
 		return item
 	}
 	c := conversion{id: id, members: make(map[string]*strict.Node)}
+	switch {
+	case was == doc:
+	case was.Kind == strict.Object:
+		c.say("its status, which is neither 1 nor 0, is 0")
+	default:
+		c.say("service and address are in the value, which was the weight alone")
+	}
 	for _, m := range doc.Members {
 		if _, twice := c.members[m.Key]; twice {
 			c.problems.Add(m.Key, "given twice")

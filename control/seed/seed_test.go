@@ -46,6 +46,14 @@ func TestWhatBecomesOfStoredResources(t *testing.T) {
 			"discovery/demo1/127.0.0.1:1024", `{"key":"/demo1/127.0.0.1:1024","service_name":" demo1","upstream":"127.0.0.1:1024 ","weight":2,"status":0}`,
 			"discovery/" + control.NodeID("demo1", "127.0.0.1:1024"), `{"service_name":"demo1","upstream":"127.0.0.1:1024","weight":2,"status":0}`, "white space around upstream is gone",
 		},
+		"a node of the first version": {
+			"discovery/demo1/127.0.0.1:1024", `3`,
+			"discovery/" + control.NodeID("demo1", "127.0.0.1:1024"), `{"service_name":"demo1","upstream":"127.0.0.1:1024","weight":3}`, "which was the weight alone",
+		},
+		"a node that is neither in nor out": {
+			"discovery/demo1/127.0.0.1:1024", `{"service_name":"demo1","upstream":"127.0.0.1:1024","weight":2,"status":2}`,
+			"discovery/" + control.NodeID("demo1", "127.0.0.1:1024"), `{"service_name":"demo1","upstream":"127.0.0.1:1024","weight":2,"status":0}`, "neither 1 nor 0",
+		},
 	} {
 		got := one(tc.key, tc.value)
 		if got.Key != tc.wantKey || string(got.Value) != tc.want || !strings.Contains(strings.Join(got.Changes, "\n"), tc.says) {

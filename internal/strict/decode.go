@@ -24,6 +24,11 @@ func DecodeJSON(data []byte, v any) error {
 	if err != nil {
 		return err
 	}
+	return DecodeObject(n, v)
+}
+
+// DecodeObject is DecodeJSON for what has been parsed.
+func DecodeObject(n *Node, v any) error {
 	if n.Kind == Null { // Decode would take it for "not given"
 		return problem.Problems{{Text: "wants an object, not null"}}
 	}

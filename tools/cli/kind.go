@@ -128,7 +128,7 @@ var columns = map[control.Kind]struct {
 		return []string{id, s.Protocol, s.Balancer.Type, fmt.Sprint(len(s.Nodes)), s.Desc}
 	}},
 	control.Nodes: {[]string{"ID", "SERVICE", "UPSTREAM", "WEIGHT", "STATUS"}, func(id string, value json.RawMessage) []string {
-		n, err := control.DecodeNode(value)
+		n, err := control.ReadNode(id, value)
 		if err != nil {
 			return []string{id, "invalid"}
 		}
