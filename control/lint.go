@@ -36,16 +36,22 @@ type Linter struct {
 	rules []rule         // those that the change puts
 	met   []meeting      // what each of them overlaps with, once it was looked for
 
+	now    *proxy.Snapshot
+	losses map[string]*loss // by service
+
 	registered func(service string) bool
+	elsewhere  func(service string) bool
 }
 
 // NewLinter returns a linter for a change over what is in force. Values must be valid; what is no route, service or node is passed over. registered is asked whether the store has
-// a node of a service that seems to have none: nothing is in force of a service as long as nobody names it.
-func NewLinter(now *proxy.Snapshot, edits []Edit, registered func(service string) bool) *Linter {
-	l := &Linter{nodes: make(map[string]int), registered: registered}
+// a node of a service that seems to have none: nothing is in force of a service as long as nobody names it. elsewhere
+// is asked whether it has a node of a service under other keys than those of the edits.
+func NewLinter(now *proxy.Snapshot, edits []Edit, registered, elsewhere func(service string) bool) *Linter {
+	l := &Linter{nodes: make(map[string]int), now: now, losses: make(map[string]*loss), registered: registered, elsewhere: elsewhere}
 	var take []string
 	for _, e := range edits {
 		kind, id, _ := SplitKey(e.Key)
+		l.lose(kind, id, e)
 		switch {
 		case kind == Routes:
 			one, enabled := routeRule(id, e.After)
@@ -68,18 +74,34 @@ func NewLinter(now *proxy.Snapshot, edits []Edit, registered func(service string
 	for i := range l.rules {
 		l.nodes[l.rules[i].Value.ServiceName] += 0 // named: the only services that are asked for
 	}
-	for _, s := range now.Services {
-		if s == nil {
-			continue
-		}
-		if n, named := l.nodes[s.Name]; named {
-			l.nodes[s.Name] = n + len(s.Nodes())
-		}
-	}
+	l.countNodes()
 	if l.table = now.Routes; len(take)+len(l.rules) > 1 { // one route alone meets what is there, and not what it stood for itself before
 		l.table, _ = l.table.Without(take...).With(l.rules...) // a rule that does not fit is the engine's to refuse
 	}
 	return l
+}
+
+// countNodes counts the nodes in force of the services that are named. A route that led to its service before tells where that is; the others are looked for among all.
+func (l *Linter) countNodes() {
+	looking := make(map[string]bool)
+	for name := range l.nodes {
+		looking[name] = true
+	}
+	for i := range l.rules {
+		name := l.rules[i].Value.ServiceName
+		if r := l.now.Routes.Get(l.rules[i].ID); r != nil && r.Value.ServiceName == name && looking[name] {
+			l.nodes[name] += len(l.now.Services[r.Value.Service].Nodes())
+			delete(looking, name)
+		}
+	}
+	if len(looking) == 0 {
+		return
+	}
+	for _, s := range l.now.Services {
+		if s != nil && looking[s.Name] {
+			l.nodes[s.Name] += len(s.Nodes())
+		}
+	}
 }
 
 // routeRule returns a stored route as the table would hold it, but without plugins; false for one that is out, gone or not valid.
@@ -113,7 +135,7 @@ func (l *Linter) overlaps(i int) meeting {
 	return l.met[i]
 }
 
-// Warnings returns at most so many warnings of the routes that the change puts.
+// Warnings returns at most so many warnings of the routes that the change puts, and of the services that it leaves without nodes.
 func (l *Linter) Warnings(most int) (list []Warning) {
 	for i := range l.rules {
 		if len(list) >= most {
@@ -132,6 +154,7 @@ func (l *Linter) Warnings(most int) (list []Warning) {
 			}
 		}
 	}
+	list = append(list, l.lost()...)
 	return list[:min(len(list), most)]
 }
 

@@ -77,6 +77,9 @@ func (s *NodeSpec) tier() int {
 	return n
 }
 
+// In reports whether the node is well, as far as is known. Any goroutine may call it.
+func (n *Node) In() bool { return !n.out() }
+
 // ID names the node in cookies: a number that tells nothing of its address.
 func (n *Node) ID() uint64 { return n.id }
 

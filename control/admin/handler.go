@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"sluice/control"
 )
@@ -13,7 +14,17 @@ func handler(d Deps, token *token) http.Handler {
 	mux := http.NewServeMux()
 	people := newLogins(NewAccounts(d.Store, control.Author{}), d.Stats, d.Log)
 	registerAPI(mux, d, people)
-	return guarded(d.Log, authenticated(orProblem(mux), token.identify, people.sessions.identify))
+	return guarded(d.Log, authenticated(asJSON(orProblem(mux)), token.identify, people.sessions.identify))
+}
+
+// asJSON reads every body as JSON, whatever it says it is: curl -d calls everything a form. Pages in a browser may send forms to anybody, but know no token; see authenticated.
+func asJSON(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if said := r.Header.Get("Content-Type"); said != "" && !strings.Contains(said, "json") {
+			r.Header.Set("Content-Type", jsonType)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // guarded answers 500 where a handler panics. That is a bug of ours; the message stays in the log, and a half-written answer is cut off

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -115,6 +116,26 @@ func (s *resources) registered(ctx context.Context, service string) bool {
 	return err != nil || len(c.Nodes) > 0
 }
 
+// elsewhere reports whether the store has a node of a service that edits do not touch: under one of the usual keys, or in the service's own document. Nodes under other keys are in force.
+// Where the store does not say, it is assumed.
+func (s *resources) elsewhere(ctx context.Context, service string, edits []control.Edit) bool {
+	edited := func(e control.Entry) bool {
+		return slices.ContainsFunc(edits, func(one control.Edit) bool { return one.Key == e.Key })
+	}
+	entries, _, err := s.store.List(ctx, control.Nodes.Key(service+"."), "", 0)
+	if err != nil {
+		return true
+	}
+	own, err := s.store.Get(ctx, control.Services.Key(service))
+	switch {
+	case err == nil:
+		entries = append(entries, own)
+	case !errors.Is(err, control.ErrNotFound):
+		return true
+	}
+	return slices.ContainsFunc(entries, func(e control.Entry) bool { return !edited(e) && control.HasNodes(e, service) })
+}
+
 // lint looks at a change as it would stand; affected too, if they are wanted.
 func (s *resources) lint(ctx context.Context, edits []control.Edit, affected bool) (l lint) {
 	for _, e := range edits {
@@ -125,7 +146,8 @@ func (s *resources) lint(ctx context.Context, edits []control.Edit, affected boo
 	if s.snapshot == nil {
 		return l
 	}
-	linter := control.NewLinter(s.snapshot(), edits, func(service string) bool { return s.registered(ctx, service) })
+	linter := control.NewLinter(s.snapshot(), edits, func(service string) bool { return s.registered(ctx, service) },
+		func(service string) bool { return s.elsewhere(ctx, service, edits) })
 	l.warnings = append(l.warnings, describe(linter.Warnings(mostWarnings))...)
 	if !affected {
 		return l

@@ -158,3 +158,65 @@ func TestAQuestionIsARequest(t *testing.T) {
 		}
 	}
 }
+
+// curl -d says that everything is a form.
+func TestABodyIsJSONWhateverItSaysItIs(t *testing.T) {
+	g := newLinted(t, linted)
+	for _, kind := range []string{"application/x-www-form-urlencoded", "text/plain", ""} {
+		g.do("POST", "/v1/apply?dry_run=1", `{"resources":[]}`, "Content-Type", kind).want(200)
+	}
+}
+
+// Whoever takes the last node of a service takes all of its routes down, whichever way he does it.
+func TestAWriteThatLeavesAServiceNobodyToAskWarns(t *testing.T) {
+	all := map[string]string{
+		"routes/a":         `{"prefix":"/a","service_name":"s"}`,
+		"discovery/s.1":    `{"service_name":"s","upstream":"127.0.0.1:1"}`,
+		"routes/b":         `{"prefix":"/b","service_name":"static"}`,
+		"services/static":  `{"nodes":[{"upstream":"127.0.0.1:1"},{"upstream":"127.0.0.1:2","status":0}]}`,
+		"routes/c":         `{"prefix":"/c","service_name":"both"}`,
+		"services/both":    `{"nodes":[{"upstream":"127.0.0.1:1"}]}`,
+		"discovery/both.1": `{"service_name":"both","upstream":"127.0.0.1:1","weight":3}`,
+		"routes/d":         `{"prefix":"/d","service_name":"two"}`,
+		"discovery/two.1":  `{"service_name":"two","upstream":"127.0.0.1:1"}`,
+		"discovery/two.2":  `{"service_name":"two","upstream":"127.0.0.1:2"}`,
+		"discovery/idle.1": `{"service_name":"idle","upstream":"127.0.0.1:1"}`,
+		"services/idle":    `{}`,
+	}
+	const none = "it has no node any more"
+	for _, c := range []struct{ method, path, body, service string }{
+		{"DELETE", "/v1/nodes/s.1", "", "s"},
+		{"PATCH", "/v1/nodes/s.1", `{"status":0}`, "s"},
+		{"PATCH", "/v1/nodes/s.1", `{"weight":0}`, "s"},
+		{"PATCH", "/v1/nodes/s.1", `{"weight":7}`, ""},
+		{"PUT", "/v1/services/static", `{"nodes":[{"upstream":"127.0.0.1:2","status":0}]}`, "static"},
+		{"PUT", "/v1/services/static", `{"nodes":[{"upstream":"127.0.0.1:2"}]}`, ""},
+		{"DELETE", "/v1/services/static", "", "static"},
+		{"DELETE", "/v1/nodes/both.1", "", ""},
+		{"PUT", "/v1/services/both", `{}`, ""},
+		{"DELETE", "/v1/nodes/two.1", "", ""},
+		{"DELETE", "/v1/nodes/idle.1", "", ""},
+	} {
+		g := newLinted(t, all)
+		var plan Plan
+		g.do(c.method, c.path+"?dry_run=1", c.body).want(200).into(&plan)
+		want := []string(nil)
+		if c.service != "" {
+			want = []string{"services/" + c.service + " dangling"}
+		}
+		if got := messages(plan.Warnings); !slices.Equal(got, want) {
+			t.Errorf("%s %s %s, a dry run: %v, want %v", c.method, c.path, c.body, got, want)
+		}
+		got := g.do(c.method, c.path, c.body)
+		if warned := strings.Contains(got.header.Get(WarningField), none); got.status/100 != 2 || warned != (c.service != "") {
+			t.Errorf("%s %s %s: %d, %q", c.method, c.path, c.body, got.status, got.header.Get(WarningField))
+		}
+	}
+	// Nothing dangles when the routes go too.
+	g := newLinted(t, all)
+	var o Outcome
+	g.do("POST", "/v1/apply?dry_run=1", `{"prune":["routes","nodes","services"],"resources":[]}`).want(200).into(&o)
+	if len(o.Warnings) > 0 {
+		t.Errorf("%v", o.Warnings)
+	}
+}

@@ -171,16 +171,15 @@ func (s *resources) commit(ctx context.Context, e edit, current *control.Entry, 
 	if err != nil {
 		return nil, conflictOr(err)
 	}
-	if next == nil {
-		s.log.Info("resource deleted", "key", key, "revision", revision, "by", by.Name)
-		return &reply{Status: http.StatusNoContent}, nil
+	answer, did := &reply{Status: http.StatusNoContent}, "resource deleted"
+	if next != nil {
+		answer, did = e.resource.show(http.StatusOK, control.Entry{Key: key, Value: next, ModRevision: revision}), "resource written"
 	}
-	s.log.Info("resource written", "key", key, "revision", revision, "by", by.Name)
-	answer := e.resource.show(http.StatusOK, control.Entry{Key: key, Value: next, ModRevision: revision})
+	s.log.Info(did, "key", key, "revision", revision, "by", by.Name)
 	for _, w := range s.lint(ctx, edits, false).warnings {
 		answer.Warnings = append(answer.Warnings, fmt.Sprintf("%s: %s", w.Code, plain(w.Message)))
 	}
-	if current == nil {
+	if current == nil && next != nil {
 		answer.Status, answer.Location = http.StatusCreated, location(e.resource.kind, e.id)
 	}
 	return answer, nil
