@@ -85,6 +85,14 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 			return nil, err
 		}
 	}
+	if s.grpc { // before the route that ready asks for: changes come into force in their order
+		if err := api.put(ctx, "/v1/services/bench-grpc", fill(sluiceGRPC, "{origin}", h.callee.port())); err != nil {
+			return nil, err
+		}
+		if err := api.put(ctx, "/v1/routes/bench-grpc", fill(sluiceCalls, "{grpcPath}", grpcPath)); err != nil {
+			return nil, err
+		}
+	}
 	service := fill(sluiceService, "{origin}", h.origin.port, "{keep}", max(64, h.opt.mostConnections()))
 	if err := api.put(ctx, "/v1/services/bench", service); err != nil {
 		return nil, err
@@ -95,14 +103,6 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 	}
 	if err := api.put(ctx, "/v1/routes/bench", route); err != nil {
 		return nil, err
-	}
-	if s.grpc {
-		if err := api.put(ctx, "/v1/services/bench-grpc", fill(sluiceGRPC, "{origin}", h.callee.port())); err != nil {
-			return nil, err
-		}
-		if err := api.put(ctx, "/v1/routes/bench-grpc", fill(sluiceCalls, "{grpcPath}", grpcPath)); err != nil {
-			return nil, err
-		}
 	}
 	if err := putRoutes(ctx, api, s.routes); err != nil {
 		return nil, err
