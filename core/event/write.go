@@ -315,6 +315,8 @@ func (c *Conn) finishNow() {
 	case finishShutdown:
 		_ = unix.Shutdown(c.fd, unix.SHUT_WR) // fails only where the connection is gone already
 	case finishClose:
+		// The last bytes wait for the end (MSG_MORE). If the peer has said something since we last looked, closing answers that with a reset, which takes what waits with it.
+		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
 		c.fail(nil)
 	}
 	c.finish = finishNothing

@@ -171,6 +171,27 @@ func TestCloseWhenSentClosesBehindWhatIsQueuedAndSaysSo(t *testing.T) {
 	})
 }
 
+// What the peer says at the last moment, such as an empty line behind its request, makes the close a reset: it must come behind the answer.
+func TestCloseWhenSentDeliversTheEndWhateverThePeerHasSaidMeanwhile(t *testing.T) {
+	r, p := start(t, Options{}), &probe{}
+	peer := r.pair(p)
+	halted, release := make(chan struct{}), make(chan struct{})
+	r.Post(func() { // writes and closes before it can know
+		close(halted)
+		<-release
+		p.conn.Write([]byte("answer"))
+		p.conn.CloseWhenSent()
+	})
+	testnet.Receive(t, "the loop to halt", halted)
+	say(t, peer, []byte("more"))
+	testnet.Await(t, "what the peer says", func() bool { return arrived(p.conn) == 4 })
+	close(release)
+	r.await("the close", func() bool { return p.closed == 1 })
+	if got, _ := io.ReadAll(peer); string(got) != "answer" {
+		t.Errorf("the peer got %q", got)
+	}
+}
+
 func TestCloseWhenSentFailsWhenThePeerIsGone(t *testing.T) {
 	r, p := start(t, Options{}), &probe{}
 	peer := r.pair(p)
