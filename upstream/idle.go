@@ -35,7 +35,7 @@ type closes struct {
 const (
 	closesAlike  = 3
 	closesKept   = 10 * time.Minute
-	shortestIdle = 100 * time.Millisecond // what is closed sooner was not closed for being idle
+	shortestIdle = 500 * time.Millisecond // nobody sets less, since a client's next request would hardly find the connection: what is closed sooner was not closed for being idle
 )
 
 // note takes in that the node has closed a connection after it was idle for d.

@@ -24,7 +24,7 @@ func TestThreeClosesAlikeAreTheNodesIdleTimeout(t *testing.T) {
 // A restart closes connections of every age.
 func TestClosesOfEveryAgeTeachNothing(t *testing.T) {
 	var l closes
-	for _, d := range []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond, time.Second, 3 * time.Second, 9 * time.Second, 2 * time.Second} {
+	for _, d := range []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second, 9 * time.Second, 2 * time.Second} {
 		l.note(d, 0)
 	}
 	if got := l.limit(1); got != 0 {
