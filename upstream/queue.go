@@ -97,11 +97,15 @@ func (s *serviceState) tell(worker int) {
 	}
 }
 
-// serveQueue offers what room there is to those who wait, in their order.
+// serveQueue offers what room there is to those who wait, in their order. Where nobody is left here there may be some for those who wait elsewhere: who was told may have gone before it could
+// take what another would have had.
 func (s *serviceState) serveQueue(worker int) {
 	q := &s.local[worker].queue
 	q.told.Store(false)
 	for most := q.waiting.Load(); most > 0 && q.first != nil && q.first.Owner.Room(); most-- {
+	}
+	if q.first == nil {
+		s.freed()
 	}
 }
 

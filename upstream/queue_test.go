@@ -1,0 +1,67 @@
+package upstream
+
+import (
+	"testing"
+
+	"sluice/core/observe"
+)
+
+// letters is a worker whose loop runs what was posted when the test says so.
+type letters struct{ posted []func() }
+
+func (l *letters) Post(f func()) { l.posted = append(l.posted, f) }
+
+func (l *letters) deliver() {
+	for len(l.posted) > 0 {
+		f := l.posted[0]
+		l.posted = l.posted[1:]
+		f()
+	}
+}
+
+// guest waits for room at a service, and takes it.
+type guest struct {
+	waiter Waiter
+	try    Try
+	room   func() *Node
+}
+
+func (g *guest) Room() bool {
+	n := g.room()
+	if n == nil || !g.try.Begin(g.waiter.service.view, g.waiter.worker, n, 0) {
+		return false
+	}
+	g.waiter.Cancel()
+	return true
+}
+
+// Room is for whoever waits: where the worker that was told of it has nobody left to take it, it goes to another.
+func TestRoomThatNobodyTakesGoesToAnotherWorker(t *testing.T) {
+	for gone := range 2 {
+		workers := []*letters{{}, {}}
+		r := NewRegistry([]Poster{workers[0], workers[1]}, observe.NewRegistry(2))
+		s := r.Update("s", &Config{Breaker: BreakerConfig{PerNode: NodeBreaker{MaxRequests: 1}}}, []NodeSpec{{Upstream: "127.0.0.1:1000", Weight: 1}})
+		deliver := func() {
+			for len(workers[0].posted)+len(workers[1].posted) > 0 {
+				workers[0].deliver()
+				workers[1].deliver()
+			}
+		}
+		var busy Try
+		busy.Begin(s, 0, s.Nodes()[0], 0)
+		guests := [2]guest{}
+		for w := range guests {
+			g := &guests[w]
+			g.room = func() *Node { return s.Pick(w, Want{}) }
+			g.waiter.Owner = g
+			s.Wait(w, &g.waiter)
+		}
+		deliver()
+		busy.End()
+		guests[gone].waiter.Cancel() // its client has left, or its time was over
+		deliver()
+		if stays := &guests[1-gone]; stays.try.node == nil {
+			t.Errorf("worker %d's request waits on though there is room", 1-gone)
+		}
+	}
+}
