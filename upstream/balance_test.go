@@ -143,7 +143,7 @@ var every = []BalancerConfig{
 
 func TestPickAllocatesNothing(t *testing.T) {
 	for _, by := range every {
-		for _, nodes := range []int{3, 100} {
+		for _, nodes := range []int{3, 100, 10_000} {
 			weights := make([]int, nodes)
 			for i := range weights {
 				weights[i] = 1 + i%3
@@ -167,9 +167,10 @@ func TestPickAllocatesNothing(t *testing.T) {
 	}
 }
 
+// What a pick costs must not grow with the number of nodes, but for the caches they no longer fit, and nothing is allocated.
 func BenchmarkPick(b *testing.B) {
 	for _, by := range every {
-		for _, nodes := range []int{3, 1000} {
+		for _, nodes := range []int{10, 1000, 10_000} {
 			name := fmt.Sprintf("%s/%d", by.Type, nodes)
 			if by.HashBalanceFactor > 0 {
 				name = "bounded_" + name

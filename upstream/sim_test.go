@@ -1,4 +1,4 @@
-package simulate_test
+package upstream_test
 
 import (
 	"bytes"
