@@ -1,7 +1,9 @@
-// Command outage kills, freezes, slows and restarts five origins, one after the other and then all at once, while clients ask at a steady rate whatever the answers are,
-// and says what they noticed: behind sluice and, where they are installed, behind nginx and HAProxy with settings for the same purpose.
+// Command outage kills, freezes, slows and restarts five origins, one after the other and then all at once, and has all of them break off what they are asked, while clients ask at a steady
+// rate whatever the answers are. It says what they noticed, what reached the origins, and how soon it was over: behind sluice and, where they are installed, behind nginx and HAProxy with
+// settings for the same purpose.
 //
-//	go build -o /tmp/sluice . && go run ./tools/outage -sluice /tmp/sluice
+//	go run ./tools/outage                                               six minutes, on a machine that does nothing else
+//	go run ./tools/outage -sluice /tmp/sluice -only sluice -time 30s    a first look
 //
 // Everything listens on 127.0.0.1, and every process that it ends is one that it has started.
 package main
@@ -21,12 +23,12 @@ import (
 
 // options are what the run is asked for.
 type options struct {
-	sluice  string
-	rivals  []string
-	length  time.Duration
-	rate    int
-	dir     string
-	origins string // the binary of an origin
+	sluice string
+	rivals []string
+	length time.Duration
+	rate   int
+	dir    string
+	self   string // this program, which is an origin too
 }
 
 func main() {
@@ -35,7 +37,14 @@ func main() {
 	only := flag.String("only", "sluice,nginx,haproxy", "proxies to try")
 	flag.DurationVar(&o.length, "time", 2*time.Minute, "how long each proxy is tried")
 	flag.IntVar(&o.rate, "rate", 300, "requests a second")
+	origin := flag.String("origin", "", "be an origin that listens there; the program starts itself so")
+	name := flag.String("name", "", "of the origin")
+	counts := flag.String("counts", "", "the file in which the origin counts")
 	flag.Parse()
+	if *origin != "" {
+		fmt.Fprintln(os.Stderr, "outage: origin:", serveOrigin(*origin, *name, *counts))
+		os.Exit(1)
+	}
 	o.sluice, o.rivals = *sluice, strings.Split(*only, ",")
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "outage:", err)
@@ -51,8 +60,8 @@ func run(o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	o.dir, o.origins = dir, filepath.Join(dir, "origin")
-	if err := build(ctx, o.origins, "./tools/origin/serve"); err != nil {
+	o.dir = dir
+	if o.self, err = os.Executable(); err != nil {
 		return err
 	}
 	if o.sluice == "" {
@@ -62,7 +71,12 @@ func run(o options) error {
 		}
 	}
 	good := true
+	var all []*report
 	for _, name := range o.rivals {
+		if _, err := exec.LookPath(name); name != "sluice" && err != nil {
+			fmt.Printf("\n%s is not installed\n", name)
+			continue
+		}
 		r, err := try(ctx, &o, name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -71,7 +85,9 @@ func run(o options) error {
 		if name == "sluice" {
 			good = r.keepsPromises(os.Stdout)
 		}
+		all = append(all, r)
 	}
+	compare(os.Stdout, all)
 	if !good {
 		return fmt.Errorf("a promise was not kept")
 	}
@@ -107,8 +123,10 @@ func try(ctx context.Context, o *options, name string) (*report, error) {
 		defer close(done)
 		clients.run(ctx, o.length)
 	}()
-	err = play(ctx, o.length, origins, func(phase string) {
-		r.enter(phase, time.Now(), p.tries())
+	err = play(ctx, o.length, origins, func(phase string) error {
+		tries, err := origins.tries()
+		r.enter(phase, time.Now(), tries)
+		return err
 	})
 	if err == nil {
 		<-done

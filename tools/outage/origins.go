@@ -4,8 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -13,7 +17,9 @@ import (
 // originProcess is one origin, whose address stays while its process comes and goes.
 type originProcess struct {
 	binary, name, address string
-	cmd                   *exec.Cmd // nil while it is dead
+	counts                string         // the file in which it counts
+	count                 *atomic.Uint64 // requests that have reached it, in all its lives
+	cmd                   *exec.Cmd      // nil while it is dead
 }
 
 // origins are the nodes of the service.
@@ -27,8 +33,12 @@ func startOrigins(o *options, n int) (*origins, error) {
 			s.stop()
 			return nil, err
 		}
-		p := &originProcess{binary: o.origins, name: fmt.Sprint(i), address: address}
+		p := &originProcess{binary: o.self, name: fmt.Sprint(i), address: address, counts: filepath.Join(o.dir, fmt.Sprint("count-", i))}
 		s.all = append(s.all, p)
+		if err := p.open(); err != nil {
+			s.stop()
+			return nil, err
+		}
 		if err := p.start(); err != nil {
 			s.stop()
 			return nil, err
@@ -53,12 +63,56 @@ func (s *origins) addresses() (list []string) {
 	return list
 }
 
+// tries returns how often the origins have been asked so far, and were refused connections to: by requests, and where an origin is dead by probes too. The kernel counts the refusals, of
+// everybody on this machine, which should do nothing else.
+func (s *origins) tries() (n int, err error) {
+	for _, p := range s.all {
+		n += int(p.count.Load())
+	}
+	refused, err := refusedConnects()
+	return n + refused, err
+}
+
+// refusedConnects returns Tcp.AttemptFails.
+func refusedConnects() (int, error) {
+	text, err := os.ReadFile("/proc/net/snmp")
+	if err != nil {
+		return 0, err
+	}
+	var names []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) == 0 || fields[0] != "Tcp:":
+		case names == nil:
+			names = fields
+		default:
+			for i, name := range names {
+				if name == "AttemptFails" && i < len(fields) {
+					return strconv.Atoi(fields[i])
+				}
+			}
+		}
+	}
+	return 0, fmt.Errorf("/proc/net/snmp does not say how many connects have failed")
+}
+
+// open makes the file of the count, and maps it.
+func (p *originProcess) open() error {
+	if err := os.WriteFile(p.counts, make([]byte, countSize), 0o600); err != nil {
+		return err
+	}
+	count, err := openCount(p.counts)
+	p.count = count
+	return err
+}
+
 // start runs the process and returns once it listens.
 func (p *originProcess) start() error {
 	if p.cmd != nil {
 		return nil
 	}
-	cmd := exec.Command(p.binary, "-listen", p.address, "-name", p.name)
+	cmd := exec.Command(p.binary, "-origin", p.address, "-name", p.name, "-counts", p.counts)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,8 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -26,7 +23,6 @@ const (
 // proxy is what stands before the origins.
 type proxy struct {
 	address string
-	metrics string // URL; "" = it has none
 	cmd     *exec.Cmd
 	ended   chan struct{}
 }
@@ -168,33 +164,11 @@ func (p *proxy) startSluice(ctx context.Context, binary, dir string, nodes []str
 		}
 		ready <- err
 	}()
-	p.metrics = "http://" + admin + "/metrics"
 	path := filepath.Join(dir, "sluice.yaml")
 	if err := p.start(ctx, path, conf, binary, "run", "--config", path); err != nil {
 		return err
 	}
 	return <-ready
-}
-
-// tries returns how many tries at nodes the proxy has counted, and -1 where it does not tell.
-func (p *proxy) tries() int {
-	if p.metrics == "" {
-		return -1
-	}
-	resp, err := http.Get(p.metrics)
-	if err != nil {
-		return -1
-	}
-	defer resp.Body.Close()
-	n := 0
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "sluice_upstream_outcomes_total{") {
-			fields := strings.Fields(lines.Text())
-			v, _ := strconv.ParseFloat(fields[len(fields)-1], 64)
-			n += int(v)
-		}
-	}
-	return n
 }
 
 func nginxConf(dir, address string, nodes []string) string {

@@ -19,7 +19,7 @@ type report struct {
 type phase struct {
 	name    string
 	began   time.Time
-	tries   int // that the proxy had counted by then; -1 = it does not tell
+	tries   int // that the origins had counted by then
 	samples []sample
 }
 
@@ -73,13 +73,23 @@ func (p *phase) lastFailure() time.Duration {
 	return last
 }
 
-// amplification returns how many tries there were for each request of a phase; 0 = it is not known.
+// amplification returns how many tries there were for each request of a phase.
 func (r *report) amplification(i int) float64 {
 	p := r.phases[i]
-	if p.tries < 0 || i+1 == len(r.phases) || len(p.samples) == 0 {
+	if i+1 == len(r.phases) || len(p.samples) == 0 {
 		return 0
 	}
 	return float64(r.phases[i+1].tries-p.tries) / float64(len(p.samples))
+}
+
+// during returns the phase of that name, and its place; nil where there is none.
+func (r *report) during(name string) (*phase, int) {
+	for i, p := range r.phases {
+		if p.name == name {
+			return p, i
+		}
+	}
+	return nil, -1
 }
 
 // returned returns when in the phase the origin of that name answered first, -1 where it did not.
@@ -93,60 +103,105 @@ func (p *phase) returned(origin string) time.Duration {
 }
 
 // singles sums up the phases in which at most one of five was not well.
-func (r *report) singles() (ok, all int) {
+func (r *report) singles() (ok, all int, p99 time.Duration) {
 	for _, p := range r.phases {
-		if p.name != phaseOutage && p.name != phaseRecovery {
-			a, b := p.success()
-			ok, all = ok+a, all+b
+		switch p.name {
+		case phaseBroken, phaseMended, phaseOutage, phaseRecovery, phaseEnd:
+			continue
 		}
+		a, b := p.success()
+		ok, all, p99 = ok+a, all+b, max(p99, p.percentile(0.99))
 	}
-	return ok, all
+	return ok, all, p99
 }
+
+// comebacks are the phases that begin with the return of one origin.
+var comebacks = []struct{ phase, origin string }{{"0 restarted", "0"}, {"1 thawed", "1"}, {"3 restarted again", "3"}}
 
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s, %v\n", r.name, r.length)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "phase\trequests\tfailed\tsuccess %\tp50\tp99\tmax\ttries/request\t")
 	for i, p := range r.phases {
-		ok, all := p.success()
-		tries := ""
-		if a := r.amplification(i); a > 0 {
-			tries = fmt.Sprintf("%.3f", a)
+		if p.name == phaseEnd {
+			continue
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.3f\t%v\t%v\t%v\t%s\t\n", p.name, all, all-ok, 100*float64(ok)/float64(max(1, all)),
-			p.percentile(0.5).Round(100*time.Microsecond), p.percentile(0.99).Round(100*time.Microsecond), p.percentile(1).Round(time.Millisecond), tries)
+		ok, all := p.success()
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.3f\t%v\t%v\t%v\t%.3f\t\n", p.name, all, all-ok, percent(ok, all),
+			p.percentile(0.5).Round(100*time.Microsecond), p.percentile(0.99).Round(100*time.Microsecond), p.percentile(1).Round(time.Millisecond), r.amplification(i))
 	}
 	_ = t.Flush()
-	ok, all := r.singles()
-	fmt.Fprintf(w, "one of five not well: %d of %d, %.3f %%\n", ok, all, 100*float64(ok)/float64(max(1, all)))
-	for _, back := range []struct{ phase, origin string }{{"0 restarted", "0"}, {"1 thawed", "1"}, {"3 restarted again", "3"}} {
-		for _, p := range r.phases {
-			if p.name == back.phase {
-				fmt.Fprintf(w, "%s: asked again after %v\n", p.name, p.returned(back.origin).Round(time.Millisecond))
-			}
+	ok, all, _ := r.singles()
+	fmt.Fprintf(w, "one of five not well: %d of %d, %.3f %%\n", ok, all, percent(ok, all))
+	for _, back := range comebacks {
+		if p, _ := r.during(back.phase); p != nil {
+			fmt.Fprintf(w, "%s: asked again after %v\n", p.name, p.returned(back.origin).Round(time.Millisecond))
 		}
 	}
-	fmt.Fprintf(w, "after the outage: the last failure came after %v\n", r.phases[len(r.phases)-1].lastFailure().Round(time.Millisecond))
+	for _, name := range []string{phaseMended, phaseRecovery} {
+		if p, _ := r.during(name); p != nil {
+			fmt.Fprintf(w, "%s: the last failure came after %v\n", name, p.lastFailure().Round(time.Millisecond))
+		}
+	}
 }
 
-// keepsPromises says which of the promises were not kept, and whether all were: 99.9 % while one of five is not well, less than 1.2 tries for each request while all are dead, and
-// recovery within one interval of the probes.
+func percent(ok, all int) float64 { return 100 * float64(ok) / float64(max(1, all)) }
+
+// compare puts the proxies beside one another.
+func compare(w io.Writer, all []*report) {
+	fmt.Fprintln(w, "\nOne of five not well, and full outages; tries are counted at the origins, with refused connections. Probes of dead origins are among those.")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "\tsuccess %\tworst p99\tan origin is asked again after\ttries, all killed\ttries, all break off\tlast failure after them\t")
+	for _, r := range all {
+		ok, requests, p99 := r.singles()
+		var back, failed time.Duration
+		var tries [2]float64
+		for _, c := range comebacks {
+			if p, _ := r.during(c.phase); p != nil {
+				back = max(back, p.returned(c.origin))
+			}
+		}
+		for i, names := range [][2]string{{phaseOutage, phaseRecovery}, {phaseBroken, phaseMended}} {
+			if _, at := r.during(names[0]); at >= 0 {
+				tries[i] = r.amplification(at)
+			}
+			if p, _ := r.during(names[1]); p != nil {
+				failed = max(failed, p.lastFailure())
+			}
+		}
+		fmt.Fprintf(t, "%s\t%.3f\t%v\t%v\t%.3f\t%.3f\t%v\t\n", r.name, percent(ok, requests), p99.Round(100*time.Microsecond), back.Round(time.Millisecond), tries[0], tries[1],
+			failed.Round(time.Millisecond))
+	}
+	_ = t.Flush()
+}
+
+// keepsPromises says which of the promises were not kept, and whether all were: 99.9 % while one of five is not well, less than 1.2 tries for each request while none is, and recovery
+// within one interval of the probes.
 func (r *report) keepsPromises(w io.Writer) bool {
 	kept := true
 	miss := func(format string, args ...any) {
 		kept = false
 		fmt.Fprintf(w, "NOT KEPT: "+format+"\n", args...)
 	}
-	if ok, all := r.singles(); float64(ok) < 0.999*float64(all) {
+	if ok, all, _ := r.singles(); float64(ok) < 0.999*float64(all) {
 		miss("%d of %d requests failed while one of five was not well", all-ok, all)
 	}
 	for i, p := range r.phases {
-		if a := r.amplification(i); p.name == phaseOutage && a >= 1.2 {
-			miss("%.3f tries for each request in the outage", a)
+		switch p.name {
+		case phaseOutage, phaseBroken:
+			if a := r.amplification(i); a >= 1.2 {
+				miss("%s: %.3f tries for each request", p.name, a)
+			}
+		case phaseRecovery, phaseMended:
+			if last := p.lastFailure(); last > interval {
+				miss("%s: the last failure came after %v, the interval is %v", p.name, last, interval)
+			}
 		}
 	}
-	if last := r.phases[len(r.phases)-1].lastFailure(); last > interval {
-		miss("the last failure came %v after the outage, the interval is %v", last, interval)
+	for _, back := range comebacks {
+		if p, _ := r.during(back.phase); p != nil && (p.returned(back.origin) < 0 || p.returned(back.origin) > interval) {
+			miss("%s: it was asked again after %v, the interval is %v", p.name, p.returned(back.origin), interval)
+		}
 	}
 	return kept
 }
