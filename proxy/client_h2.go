@@ -83,7 +83,7 @@ func (p *poolH2) assign(k *callH2) error {
 	c := p.withRoom()
 	if c == nil && p.mayDial() {
 		var err error
-		if c, err = p.dial(k.x); err != nil && len(p.clients) == 0 {
+		if c, err = p.dial(k.x.connectBound() + h2Grace); err != nil && len(p.clients) == 0 {
 			p.forget()
 			return err
 		}
@@ -127,8 +127,8 @@ func (p *poolH2) mayDial() bool {
 	return len(p.clients) < h2ConnsPerNode
 }
 
-// dial begins a connection for an exchange, whose time for a connect it gets.
-func (p *poolH2) dial(x *Exchange) (*clientH2, error) {
+// dial begins a connection, which has that long to be established.
+func (p *poolH2) dial(bound time.Duration) (*clientH2, error) {
 	w := p.worker
 	c := &clientH2{mux: mux{worker: w}, pool: p, lastRead: w.loop.Now()}
 	c.timer.Owner, c.doubt.Owner = c, c
@@ -141,7 +141,7 @@ func (p *poolH2) dial(x *Exchange) (*clientH2, error) {
 	conn.Share(c.retire)
 	c.codec.Reset(h2.Options{Client: true, StreamWindow: h2NodeWindow, ConnWindow: h2NodeConnTotal, MaxBlock: 2 * responseLimits.Headers})
 	conn.Commit(c.codec.AppendPreface(conn.Buffer()))
-	w.loop.SetTimer(&c.doubt, x.connectBound()+h2Grace)
+	w.loop.SetTimer(&c.doubt, bound)
 	p.clients = append(p.clients, c)
 	w.poolsH2[p.node] = p // it may have been forgotten while its last connection ended
 	return c, nil
@@ -153,7 +153,7 @@ func (p *poolH2) serve() {
 		c := p.withRoom()
 		if c == nil && p.mayDial() {
 			var err error
-			if c, err = p.dial(p.waiting[0].x); err != nil {
+			if c, err = p.dial(p.waiting[0].x.connectBound() + h2Grace); err != nil {
 				c = nil
 			}
 		}
@@ -276,6 +276,10 @@ func (c *clientH2) Opened(*event.Conn) {
 	c.conn.Established()
 	if !c.conn.SpeaksHTTP2() {
 		c.broken(errNoHTTP2)
+		return
+	}
+	if c.calls == 0 { // it was opened before anybody asked for it, or whoever did has left
+		c.worker.loop.SetTimer(&c.timer, h2IdleTime)
 		return
 	}
 	c.codec.Each(func(stream *h2.Stream) {

@@ -219,19 +219,6 @@ func TestAConnectionIsUsedForNoLongerThanItMay(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreOpenedBeforeTheFirstRequest(t *testing.T) {
-	n := newNode(t, answering(ok))
-	g := newGateway(t, []string{n.addr}, withWorkers(2), withService(func(c *upstream.Config) { c.Pool.Preconnect = 3 }))
-	testnet.Await(t, "the connections", func() bool { return n.opened.Load() == 6 })
-	testnet.Await(t, "them to be idle", func() bool {
-		return g.onLoop(func(w *worker) bool { return g.Snapshot().Services[0].Nodes()[0].Idle(0) })
-	})
-	g.connect(t).wantGet("ok")
-	if opened := n.opened.Load(); opened != 6 {
-		t.Errorf("%d connections", opened)
-	}
-}
-
 // Retries in flight are bounded apart from their budget.
 func TestRetriesInFlightAreBounded(t *testing.T) {
 	for name, b := range map[string]upstream.BreakerConfig{"service": {MaxRetries: 1}, "node": {PerNode: upstream.NodeBreaker{MaxRetries: 1}}} {

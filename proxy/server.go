@@ -86,11 +86,11 @@ func New(config Config, stats *observe.Registry, logger *slog.Logger) (*Server, 
 	return s, nil
 }
 
-// Loops returns the workers' loops in the order of their numbers, for the registry of nodes.
+// Loops returns the workers as the registry of nodes sees them, in the order of their numbers.
 func (s *Server) Loops() []upstream.Poster {
 	loops := make([]upstream.Poster, len(s.workers))
 	for i, w := range s.workers {
-		loops[i] = w.loop
+		loops[i] = w
 	}
 	return loops
 }

@@ -1,25 +1,27 @@
 package proxy
 
 import (
-	"net/http"
-	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"sluice/internal/testcert"
 	"sluice/internal/testnet"
-	"sluice/internal/unit"
 	"sluice/upstream"
 )
+
+// warming is longer than the pause in which what was taken may come back, and so short that no node seems to have an idle timeout.
+const warming = 24 * time.Millisecond
 
 func withPreconnect(n int) option {
 	return withService(func(c *upstream.Config) { c.Pool.Preconnect = n })
 }
 
-// idles reports how many idle connections the first worker has to the first node.
+// awaitConns waits until a node has seen so many connections, and has so many.
 func (g *gateway) awaitConns(t *testing.T, n *node, opened, open int) {
 	t.Helper()
-	testnet.Await(t, "the connections", func() bool { return int(n.opened.Load()) == opened && n.open() == open })
+	testnet.Await(t, "the connections", func() bool {
+		return int(n.opened.Load()) == opened && n.open() == open
+	})
 }
 
 func TestConnectionsAreOpenedBeforeTheFirstRequest(t *testing.T) {
@@ -43,13 +45,12 @@ func TestConnectionsThatAreTakenAreOpenedAnew(t *testing.T) {
 		b := g.connect(t)
 		b.send(get)
 		testnet.Receive(t, "the request", asked)
-		g.pass(t, grain)
+		g.pass(t, warming)
 		g.awaitConns(t, n, 4+i, 4+i)
 		clients = append(clients, b)
 	}
-	for _, b := range clients {
+	for range clients {
 		answer()
-		_ = b
 	}
 	for _, b := range clients {
 		b.answer().want(t, 200, "ok")
@@ -60,30 +61,26 @@ func TestConnectionsThatAreTakenAreOpenedAnew(t *testing.T) {
 		testnet.Receive(t, "the request", asked)
 		answer()
 		b.answer().want(t, 200, "ok")
-		g.pass(t, grain)
+		g.pass(t, warming)
 	}
 	g.awaitConns(t, n, 7, 7)
 }
 
 // A node that closes idle connections is given new ones, as are those that were idle for too long.
 func TestConnectionsThatEndAreOpenedAnew(t *testing.T) {
-	for name, over := range map[string]option{"HTTP/1.1": nil, "HTTP/2": overHTTP2} {
+	for name, over := range map[string]option{"HTTP/1.1": withPreconnect(1), "HTTP/2": overHTTP2} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, func(c *nodeConn) { c.until("never") })
-			options := []option{withClock(), withPreconnect(1)}
-			if over != nil {
-				options = append(options, over)
-			}
-			g := newGateway(t, []string{n.addr}, options...)
+			g := newGateway(t, []string{n.addr}, withClock(), withPreconnect(1), over)
 			g.awaitConns(t, n, 1, 1)
 			g.pass(t, 2*time.Second)
 			n.closeAll()
 			testnet.Await(t, "the end", func() bool { return n.open() == 0 && g.conns1() == 0 })
-			g.pass(t, grain)
+			g.pass(t, warming)
 			g.awaitConns(t, n, 2, 1)
 			testnet.Await(t, "it to be there", func() bool { return g.conns1() == 1 })
-			g.pass(t, upstream.DefaultIdleTimeout+grain)
-			g.pass(t, grain)
+			g.pass(t, upstream.DefaultIdleTimeout+warming)
+			g.pass(t, warming)
 			g.awaitConns(t, n, 3, 1)
 		})
 	}
@@ -105,7 +102,7 @@ func (g *gateway) conns1() int { return g.Snapshot().Services[0].Nodes()[0].Conn
 func TestANodeThatRefusesWarmConnectionsIsLeftAloneForLonger(t *testing.T) {
 	for name, over := range map[string]option{"HTTP/1.1": withPreconnect(8), "HTTP/2": overHTTP2} {
 		t.Run(name, func(t *testing.T) {
-			var well atomicBool
+			var well atomic.Bool
 			n := newNode(t, func(c *nodeConn) {
 				if well.Load() {
 					c.until("never")
@@ -122,16 +119,57 @@ func TestANodeThatRefusesWarmConnectionsIsLeftAloneForLonger(t *testing.T) {
 				testnet.Await(t, "the ends", quiet)
 				opened = append(opened, n.opened.Load())
 			}
-			if first, third := opened[0], opened[2]-opened[1]; first < 3 || first > 12*warmBurst || third < 1 || third > 4*warmBurst {
+			if first, third := opened[0], opened[2]-opened[1]; first < 8 || first > 25 || third < 2 || third > 8 {
 				t.Errorf("%v connections after one, two and three minutes", opened)
 			}
 			well.Store(true)
 			g.pass(t, 30*time.Second)
-			want := 8
-			if name == "HTTP/2" {
-				want = 1
+			testnet.Await(t, "the first", func() bool { return n.open() == 1 })
+			if name == "HTTP/1.1" {
+				g.pass(t, 2*time.Second)
+				testnet.Await(t, "all of them", func() bool { return n.open() == 8 })
 			}
-			testnet.Await(t, "all of them", func() bool { return n.open() == want })
 		})
+	}
+}
+
+// What is kept follows the service's configuration, and ends with the weight of the node: one that drains gets no new connections.
+func TestWhatIsKeptFollowsTheService(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) { c.until("never") })
+	g := newGateway(t, []string{n.addr}, withClock())
+	keep := func(preconnect, weight int) {
+		g.registry.Update("s", &upstream.Config{Pool: upstream.PoolConfig{Preconnect: preconnect}}, []upstream.NodeSpec{{Upstream: n.addr, Weight: weight}})
+		g.pass(t, 0)
+		g.pass(t, warming)
+	}
+	keep(5, 1)
+	g.awaitConns(t, n, 5, 5)
+	keep(6, 1)
+	g.awaitConns(t, n, 6, 6)
+	for i, left := range []struct{ preconnect, weight int }{{6, 0}, {0, 1}} {
+		keep(left.preconnect, left.weight)
+		n.closeAll()
+		testnet.Await(t, "the end", func() bool { return n.open() == 0 && g.conns1() == 0 })
+		g.pass(t, time.Minute)
+		g.pass(t, warming)
+		g.awaitConns(t, n, 6*(i+1), 0)
+		keep(6, 1)
+		g.awaitConns(t, n, 6*(i+2), 6)
+	}
+}
+
+// Connections that are bounded are not kept from those who wait for one, on any worker.
+func TestWarmConnectionsGiveWayToRequests(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr}, withWorkers(3), withService(func(c *upstream.Config) { c.Pool.Preconnect, c.Pool.MaxPerNode = 4, 2 }))
+	testnet.Await(t, "the connections", func() bool { return n.opened.Load() == 2 })
+	for range 6 {
+		b := g.connect(t)
+		for range 3 {
+			b.wantGet("ok")
+		}
+	}
+	if most := g.conns1(); most > 2 {
+		t.Errorf("%d connections", most)
 	}
 }

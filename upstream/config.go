@@ -156,7 +156,7 @@ type PoolConfig struct {
 	IdleTimeout      unit.Duration `json:"idle_timeout,omitempty"`        // default 60s
 	MaxRequests      int           `json:"max_requests,omitempty"`        // that one connection serves; 0 = any number
 	MaxAge           unit.Duration `json:"max_age,omitempty"`             // of a connection, after which it takes no further request; 0 = any
-	Preconnect       int           `json:"preconnect,omitempty"`          // connections that each worker opens to a node that comes in; default 0
+	Preconnect       int           `json:"preconnect,omitempty"`          // connections that each worker opens to a node in advance and keeps idle; over HTTP/2 it is one; default 0
 }
 
 // Defaults of a service without a services/ key.

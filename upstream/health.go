@@ -31,7 +31,9 @@ func (s *serviceState) settle(n *Node, was uint32, why string) {
 	if in {
 		level, text = slog.LevelInfo, "upstream: node is in again"
 		n.since = s.registry.clock.Now()
-		s.preconnect(n)
+		if n.warm.pool.preconnect > 0 {
+			s.keepWarm(n)
+		}
 	}
 	n.why = why
 	s.registry.log().Log(s.registry.context, level, text, "service", s.name, "node", n.Address, "why", why)

@@ -87,10 +87,9 @@ func (s *serviceState) join(spec *NodeSpec, identity string, t instance, late bo
 		s.nodes[identity] = node
 	}
 	node.useTLS(s.view.secure)
-	if !known {
-		s.preconnect(node)
-	}
-	s.members = append(s.members, member{node, min(MaxWeight, spec.Weight*t.weight), spec.tier() + t.tier, spec.Metadata[metaZone]})
+	weight := min(MaxWeight, spec.Weight*t.weight)
+	s.preconnect(node, weight)
+	s.members = append(s.members, member{node, weight, spec.tier() + t.tier, spec.Metadata[metaZone]})
 }
 
 // resolve begins to look up a name.

@@ -42,6 +42,7 @@ type Node struct {
 	ejectedFor Failure
 	returned   time.Time // from the latest ejection
 	swept      [3]uint64 // what sinceSweep has returned so far
+	warm       warmAsked // what the workers were told last
 }
 
 // load is what a node has to carry, counted by all workers where the service asks for it.
@@ -151,6 +152,7 @@ func (n *Node) Idle(worker int) bool {
 // retire closes the idle connections of one worker, on its loop.
 func (n *Node) retire(worker int) {
 	p := &n.pools[worker]
+	p.chill()
 	for len(p.idle) > 0 {
 		p.idle[len(p.idle)-1].Discard()
 	}

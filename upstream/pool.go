@@ -18,7 +18,8 @@ type pool struct {
 	stats  *observe.Worker // of the worker
 	closes closes
 	seen   seen
-	_      [16]byte // two workers' pools never share a cache line
+	warm   *warmth // nil = it is as it comes
+	_      [8]byte // two workers' pools never share a cache line
 }
 
 // Conn is one connection to a node. Its owner is the exchange that acquired it or, while it is idle, its pool. Loop only.
@@ -38,6 +39,7 @@ type Conn struct {
 	gone      bool
 	open      bool          // it was established, and is counted as such
 	retire    func()        // of a shared one
+	warming   *warmth       // that it is being opened for; nil = an exchange waits for it, or it is there
 	layer     *tlsconn.Conn // nil = plain text
 }
 
@@ -61,6 +63,7 @@ func (c *Conn) Share(retire func()) {
 func (c *Conn) Unshare() {
 	if i := slices.Index(c.pool.shared, c); i >= 0 {
 		c.pool.shared = slices.Delete(c.pool.shared, i, i+1)
+		c.pool.cooled(!c.open || time.Duration(c.Loop().Now()-c.born) < longRest)
 	}
 }
 
@@ -86,6 +89,7 @@ func (p *pool) take() *Conn {
 		p.idle = p.idle[:last]
 		c.idle = false
 		c.Loop().StopTimer(&c.timer)
+		p.cooled(false)
 		if c.tls == c.node.tls.Load() && c.stillGood() {
 			return c
 		}
@@ -172,20 +176,26 @@ func (c *Conn) Discard() {
 	if c.retire != nil {
 		c.Unshare()
 	}
+	if w := c.warming; w != nil {
+		w.opening--
+		c.pool.cooled(true)
+	}
 	if c.idle {
 		c.idle = false
 		if i := slices.Index(c.pool.idle, c); i >= 0 {
 			c.pool.idle = slices.Delete(c.pool.idle, i, i+1)
 		}
+		c.pool.cooled(c.served == 0 && time.Duration(c.Loop().Now()-c.idleSince) < longRest)
 	}
 	c.node.dropConn()
 	c.Close()
 }
 
-// The pool as the owner of an idle connection: whatever happens to it is its end. A node that sends bytes nobody asked for would otherwise have them taken for the next answer.
+// The pool as the owner of a connection that is idle, or is opened in advance: whatever else happens to it is its end. A node that sends bytes nobody asked for would otherwise have them
+// taken for the next answer.
 
-// Opened never happens to an idle connection.
-func (c *Conn) Opened(*event.Conn) {}
+// Opened takes in a connection that is opened in advance.
+func (c *Conn) Opened(*event.Conn) { c.warming.opened(c) }
 
 // Data closes a connection on which a node sends without being asked.
 func (c *Conn) Data(*event.Conn) { c.Discard() }

@@ -38,13 +38,14 @@ type warmth struct {
 	timer    event.Timer // until some are opened
 	opening  int         // over HTTP/1.1
 	failures int         // in a row
+	failing  bool        // the timer is for a failure
 }
 
 const (
 	warmPause   = 10 * time.Millisecond // in which what was taken may have come back
 	warmLongest = 30 * time.Second
 	warmLater   = time.Second // while there may be no more, or others need them more
-	warmAtOnce  = 4           // so that a node which comes in is not met with all that every worker keeps
+	warmAtOnce  = 4           // so that a node which comes in is not met with all that every worker keeps; 1 to one that fails
 )
 
 // warmAsked is what every worker was told to keep at a node; none where its pool's preconnect is 0.
@@ -87,7 +88,7 @@ func (p *pool) keepWarm(n *Node, on Worker, view *Service) {
 		p.warm.timer.Owner = p.warm
 	}
 	w := p.warm
-	w.view, w.failures = view, 0
+	w.view, w.failures, w.failing = view, 0, false
 	w.worker.Loop().StopTimer(&w.timer)
 	w.fill()
 }
@@ -115,9 +116,10 @@ func (p *pool) cooled(useless bool) {
 
 // failed doubles the pause. Several that fail at once count as one, and workers that fail together do not try again together.
 func (w *warmth) failed() {
-	if w.failures > 0 && w.timer.Armed() {
+	if w.failing {
 		return
 	}
+	w.failing = true
 	w.failures++
 	w.worker.Loop().StopTimer(&w.timer)
 	half := min(warmLongest, warmPause<<min(w.failures, 20)) / 2
@@ -131,8 +133,14 @@ func (w *warmth) pause(d time.Duration) {
 	}
 }
 
-// Expired is the end of a pause.
-func (w *warmth) Expired(*event.Timer) { w.fill() }
+// Expired is the end of a pause. What was opened before it and is still there has not failed.
+func (w *warmth) Expired(*event.Timer) {
+	if !w.failing && len(w.pool.idle)+len(w.pool.shared) > 0 {
+		w.failures = 0
+	}
+	w.failing = false
+	w.fill()
+}
 
 // fill opens what is missing, a few at once.
 func (w *warmth) fill() {
@@ -144,8 +152,12 @@ func (w *warmth) fill() {
 	case w.view.HTTP2:
 		w.begun(w.worker.OpenHTTP2(n))
 	default:
+		atOnce := warmAtOnce
+		if w.failures > 0 {
+			atOnce = 1
+		}
 		missing := w.view.pool.preconnect - len(w.pool.idle) - w.opening
-		for more := min(missing, warmAtOnce-w.opening); more > 0 && w.begun(w.open()); more-- {
+		for more := min(missing, atOnce-w.opening); more > 0 && w.begun(w.open()); more-- {
 		}
 	}
 }
@@ -187,7 +199,11 @@ func (w *warmth) opened(c *Conn) {
 		return
 	}
 	c.rest(w.view)
-	if w.pool.warm == w {
+	switch {
+	case w.pool.warm != w: // nothing is kept any more
+	case w.failures > 0:
+		w.pause(warmLater) // it may end as those before it
+	default:
 		w.fill()
 	}
 }
