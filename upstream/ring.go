@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"math/bits"
 	"slices"
 	"strconv"
 
@@ -22,6 +23,10 @@ type ring struct {
 	weights []int
 	hashes  []uint64 // sorted
 	owners  []uint32 // of each, a position in nodes
+
+	// Where to look: hashes are spread evenly, so the circle is cut into arcs of a few points each. A search by halves would miss the caches at each step of a ring of many nodes.
+	arcs  []uint32 // of each, the position of the first point in or behind it
+	shift uint     // of a key, that leaves its arc
 }
 
 // of returns a ring of those nodes: r itself where it has them already. r may be nil.
@@ -63,16 +68,31 @@ func newRing(nodes []*Node, weights []int) *ring {
 	for i, p := range points {
 		r.hashes[i], r.owners[i] = p.hash, p.owner
 	}
+	r.cut()
 	return r
 }
 
-// find returns the position on the ring of the first point behind key.
-func (r *ring) find(key uint64) int {
-	i, _ := slices.BinarySearch(r.hashes, key)
-	if i == len(r.hashes) {
-		return 0
+// cut makes the arcs: a power of two of them, of two to four points each.
+func (r *ring) cut() {
+	size := bits.Len(uint(len(r.hashes)) / 4)
+	r.arcs, r.shift = make([]uint32, 1<<size), uint(64-size)
+	i := 0
+	for arc := range r.arcs {
+		for i < len(r.hashes) && r.hashes[i]>>r.shift < uint64(arc) {
+			i++
+		}
+		r.arcs[arc] = uint32(i)
 	}
-	return i
+}
+
+// find returns the position on the ring of the first point that is not before key.
+func (r *ring) find(key uint64) int {
+	for i := int(r.arcs[key>>r.shift]); i < len(r.hashes); i++ {
+		if r.hashes[i] >= key {
+			return i
+		}
+	}
+	return 0
 }
 
 // pointsTried bounds the way along the ring to a node that fits: with half of the nodes out, one way in 2^64 is longer.
