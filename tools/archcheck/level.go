@@ -102,6 +102,9 @@ func forbidden(s source, from *level, to string) string {
 	if s.test && to == "tools/origin" {
 		return "" // any test may have an origin to talk to
 	}
+	if s.test && s.folder == "upstream" && to == "upstream/simulate" {
+		return "" // the simulation is what the tests of upstream, in a package of their own, run it in
+	}
 	target := levelOf(to)
 	switch {
 	case target == nil:
