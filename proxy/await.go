@@ -87,7 +87,7 @@ func firstOf(bounds ...time.Duration) time.Duration {
 func (x *Exchange) Expired(t *event.Timer) {
 	switch t {
 	case &x.deadline:
-		x.fail(fault.New("wait for the answer", fault.Upstream, fault.UpstreamTimeout, errTotalTimeout))
+		x.outOfTime()
 	case &x.hedge:
 		x.hedgeNow()
 	default:

@@ -1,19 +1,36 @@
 package proxy
 
-import "time"
+import (
+	"time"
+
+	"sluice/core/observe"
+	"sluice/internal/fault"
+	"sluice/upstream"
+)
 
 // setDeadline bounds the whole exchange: by what the route or the service says, and by what the client does, who may ask for less.
 func (x *Exchange) setDeadline() {
-	d := firstOf(x.route.Timeout.Total, x.service.TotalTimeout)
+	x.total = firstOf(x.route.Timeout.Total, x.service.TotalTimeout)
+	d := x.total
 	h := &x.req.Header
 	for _, asked := range [...]time.Duration{parseRequestTimeout(h.Get("X-Request-Timeout")), parseGRPCTimeout(h.Get("Grpc-Timeout"))} {
 		if asked > 0 && (d == 0 || asked < d) {
-			d = asked
+			d, x.total = asked, 0
 		}
 	}
 	if d > 0 {
 		x.worker.loop.SetTimer(&x.deadline, d)
 	}
+}
+
+// outOfTime ends an exchange whose time is over. Its node has failed where it has had most of that, and the service has set it: clients who ask for a moment do not decide who is well.
+func (x *Exchange) outOfTime() {
+	now := x.worker.loop.Now()
+	if x.state == stateTrying && x.call != nil && x.total > 0 && time.Duration(now-x.tryStart) >= x.total/2 {
+		x.try.Failed(upstream.FailedBroken, now)
+		x.service.Stats.Outcome(x.worker.index, observe.OutcomeTimeout)
+	}
+	x.fail(fault.New("wait for the answer", fault.Upstream, fault.UpstreamTimeout, errTotalTimeout))
 }
 
 // parseRequestTimeout reads a number of seconds, or one with a unit: "5", "1.5s", "250ms", "1m". 0 where it is none of these, or nothing.

@@ -151,3 +151,34 @@ func TestTimeoutsOfClientsAreRead(t *testing.T) {
 		}
 	}
 }
+
+// A node that is silent until the service's total is over has failed, and is ejected like one that is silent for its own time. What a client has asked for says nothing of the node.
+func TestANodeThatIsSilentUntilTheEndOfTheWholeTimeHasFailed(t *testing.T) {
+	for name, c := range map[string]struct {
+		field string
+		want  string
+	}{"service": {"", "ejected"}, "client": {"X-Request-Timeout: 900ms\r\n", "healthy"}} {
+		t.Run(name, func(t *testing.T) {
+			hung, asked, _ := silent(t)
+			other := newNodeAt(t, "127.0.0.2:0", answering(ok))
+			g := newGateway(t, []string{hung.addr, other.addr}, withClock(), ejecting, withService(func(c *upstream.Config) {
+				c.Timeout.Total, c.Retry.Attempts = unit.Duration(time.Second), new(int)
+				*c.Retry.Attempts = 1
+			}))
+			b := g.connect(t)
+			for range 3 { // the turns of both
+				b.send("GET / HTTP/1.1\r\nHost: a\r\n" + c.field + "\r\n")
+				testnet.Receive(t, "the request", asked)
+				g.await(t, "the exchange to wait", waitingFor(waitHead))
+				g.pass(t, time.Second+grain)
+				b.answer().wantError(t, 504, "upstream_timeout")
+				b.wantGet("ok")
+			}
+			if c.want == "ejected" {
+				testnet.Await(t, "the ejection", func() bool { return g.states()[hung.addr] == c.want })
+			} else if got := g.states()[hung.addr]; got != c.want {
+				t.Errorf("the node is %s", got)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"time"
 
 	"sluice/codec"
 	"sluice/core/event"
@@ -63,6 +64,7 @@ type Exchange struct {
 
 	// What it waits for or is bounded by, beside the timer.
 	deadline  event.Timer      // of the whole exchange
+	total     time.Duration    // that the service gives the exchange; 0 = any, or its client asked for less
 	tryEnd    int64            // loop time at which the try under way has taken too long; 0 = it may
 	pending   upstream.Pending // while a connection is waited for
 	waiter    upstream.Waiter  // while room is
@@ -204,7 +206,7 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 	x.waiting = waitNothing
 	x.timer.Owner, x.deadline.Owner, x.hedge.Owner, x.waiter.Owner = x, x, x, x
 	x.entered, x.held = false, false
-	x.tryEnd = 0
+	x.tryEnd, x.total = 0, 0
 	x.state = stateRouting
 	x.requestEnded, x.responseEnded, x.replayLost = false, false, false
 	x.failed, x.trailer = nil, nil
