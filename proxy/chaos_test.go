@@ -20,10 +20,11 @@ import (
 // its path and its fields, and a checksum of its body; every answer has the id and a body and a trailer that follow from it. So an answer to another request, bytes that
 // got lost on the way, and requests that nobody has sent show. In the end nothing may be left of any of them.
 type chaos struct {
-	t     *testing.T
-	seed  uint64
-	ids   atomic.Int64
-	posts sync.Map // id of each POST that a node has read → true
+	t       *testing.T
+	seed    uint64
+	bounded bool // the gateway may say that it has enough
+	ids     atomic.Int64
+	posts   sync.Map // id of each POST that a node has read → true
 
 	right, refused, cut, gone, malformed atomic.Int64
 }
@@ -33,7 +34,33 @@ func TestChaos(t *testing.T) {
 	if testing.Short() {
 		length = 2 * time.Second
 	}
-	x := &chaos{t: t, seed: chaosSeed(t)}
+	(&chaos{t: t, seed: chaosSeed(t)}).run(length, withService(func(c *upstream.Config) {
+		c.Breaker.MaxRequests = 4 * chaosClients // an exchange that is not counted out would close it in the end
+	}))
+}
+
+// The same with all that bounds requests, makes them wait, or asks two nodes at once: each counts something that must be counted out on every way on which an exchange can end.
+func TestChaosWithinBounds(t *testing.T) {
+	length := 4 * time.Second
+	if testing.Short() {
+		length = 2 * time.Second
+	}
+	(&chaos{t: t, seed: chaosSeed(t), bounded: true}).run(length, withService(func(c *upstream.Config) {
+		c.Balancer.Type = "least_conn"
+		c.Breaker = upstream.BreakerConfig{
+			MaxRequests: chaosClients, MaxPending: 6, MaxConnections: 12, MaxRetries: 4, QueueTimeout: unit.Duration(50 * time.Millisecond),
+			PerNode: upstream.NodeBreaker{MaxRequests: 3, MaxPending: 2, MaxRetries: 2}, Adaptive: &upstream.AdaptiveConfig{MinLimit: 4},
+		}
+		c.Pool.MaxPerNode, c.Pool.Preconnect, c.Pool.MaxRequests = 4, 1, 20
+		c.Retry.Hedge = &upstream.HedgeConfig{Delay: unit.Duration(20 * time.Millisecond)}
+		c.Timeout.PerTry, c.Timeout.Total = unit.Duration(100*time.Millisecond), unit.Duration(300*time.Millisecond)
+		c.Health = &upstream.HealthConfig{Passive: &upstream.PassiveHealth{Ejection: unit.Duration(100 * time.Millisecond)}}
+		c.SetDefaults()
+	}))
+}
+
+func (x *chaos) run(length time.Duration, bounds option) {
+	t := x.t
 	t.Logf("seed %d", x.seed)
 	nodes, stop := x.startNodes()
 	var addrs []string
@@ -44,8 +71,7 @@ func TestChaos(t *testing.T) {
 		c.Connect, c.ResponseHeader, c.ResponseBody = unit.Duration(300*time.Millisecond), unit.Duration(200*time.Millisecond), unit.Duration(200*time.Millisecond)
 	}), withService(func(c *upstream.Config) {
 		c.Retry.On = []string{"connect", "reset", "503"}
-		c.Breaker.MaxRequests = 4 * chaosClients // an exchange that is not counted out would close it in the end
-	}))
+	}), bounds)
 	var clients sync.WaitGroup
 	deadline := time.Now().Add(length)
 	for i := range chaosClients {
@@ -109,14 +135,15 @@ func killNowAndThen(t *testing.T, n *node, script func(*nodeConn)) (stop func())
 	}
 }
 
-// wantNothingLeft fails the test where the gateway comes not back to what it was without requests: no session, no buffer, and no connection to a node but those that the
-// node has too.
+// wantNothingLeft fails the test where the gateway comes not back to what it was without requests: no session, no buffer, nothing that is counted, and no connection to a
+// node but those that the node has too.
 func (g *gateway) wantNothingLeft(t *testing.T, nodes []*node) {
 	t.Helper()
 	testnet.Await(t, "the sessions to end", func() bool { return g.openConns() == 0 })
 	for i, n := range g.Snapshot().Services[0].Nodes() {
 		testnet.Await(t, "the connections to be the node's", func() bool { return n.Conns() == nodes[i].open() })
 	}
+	testnet.Await(t, "everything to be counted out", func() bool { return g.Snapshot().Services[0].Busy() == 0 })
 	for _, w := range g.workers {
 		lent := make(chan int)
 		testnet.Await(t, "the buffers to come back", func() bool {

@@ -93,6 +93,16 @@ func (b *bounds) connsUsed(n *Node) bool {
 		b.nodePending > 0 && n.pending.Load() >= b.nodePending
 }
 
+// Busy returns the sum of all that is counted at the service and its nodes as under way, retried or waiting: 0 once nothing is. Any goroutine may call it.
+func (s *Service) Busy() int64 {
+	st := s.state
+	sum := st.inFlight.Load() + st.active.Load() + st.pending.Load() + st.retrying.Load() + st.waiting.Load()
+	for _, n := range s.nodes {
+		sum += n.load.active.Load() + n.pending.Load() + n.retrying.Load()
+	}
+	return sum
+}
+
 // ErrFull is why there is no connection where the node or the service has all it may have.
 var ErrFull = errors.New("upstream: all connections that there may be are in use")
 
