@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"crypto/tls"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"sluice/internal/testcert"
 	"sluice/internal/testnet"
 	"sluice/upstream"
 )
@@ -171,5 +174,31 @@ func TestWarmConnectionsGiveWayToRequests(t *testing.T) {
 	}
 	if most := g.conns1(); most > 2 {
 		t.Errorf("%d connections", most)
+	}
+}
+
+// Over TLS they are kept once the node has shown who it is.
+func TestConnectionsOverTLSAreOpenedInAdvance(t *testing.T) {
+	ca := testcert.NewAuthority(t)
+	for name, c := range map[string]struct {
+		over   option
+		proto  string
+		opened int
+	}{"HTTP/1.1": {withPreconnect(2), "http/1.1", 2}, "HTTP/2": {overHTTP2, "h2", 1}} {
+		t.Run(name, func(t *testing.T) {
+			config := &tls.Config{Certificates: []tls.Certificate{ca.Issue("127.0.0.1").Certificate}, NextProtos: []string{c.proto}}
+			var shaken atomic.Int32
+			n := newNode(t, func(c *nodeConn) {
+				s := tls.Server(c.TCPConn, config)
+				if s.Handshake() == nil {
+					shaken.Add(1)
+				}
+				_, _ = io.Copy(io.Discard, s)
+			})
+			g := newGateway(t, []string{n.addr}, withClock(), withPreconnect(2), c.over, withTLS(upstream.TLSConfig{CA: ca.PEM}))
+			testnet.Await(t, "the handshakes", func() bool { return int(shaken.Load()) == c.opened })
+			g.await(t, "them to be idle", func(*worker) bool { return g.Snapshot().Services[0].Nodes()[0].Idle(0) })
+			g.awaitConns(t, n, c.opened, c.opened)
+		})
 	}
 }

@@ -195,7 +195,11 @@ func (c *Conn) Discard() {
 // taken for the next answer.
 
 // Opened takes in a connection that is opened in advance.
-func (c *Conn) Opened(*event.Conn) { c.warming.opened(c) }
+func (c *Conn) Opened(*event.Conn) {
+	if c.warming != nil {
+		c.warming.opened(c)
+	}
+}
 
 // Data closes a connection on which a node sends without being asked.
 func (c *Conn) Data(*event.Conn) { c.Discard() }
