@@ -65,3 +65,22 @@ func TestRoomThatNobodyTakesGoesToAnotherWorker(t *testing.T) {
 		}
 	}
 }
+
+// A try that finds no room has taken it for a moment: whoever was told of room in that moment has seen none, and is told again.
+func TestATryThatFindsNoRoomHidesNone(t *testing.T) {
+	worker := &letters{}
+	r := NewRegistry([]Poster{worker}, observe.NewRegistry(1))
+	s := r.Update("s", &Config{Breaker: BreakerConfig{PerNode: NodeBreaker{MaxRequests: 1}}}, []NodeSpec{{Upstream: "127.0.0.1:1000", Weight: 1}})
+	var busy, late Try
+	busy.Begin(s, 0, s.Nodes()[0], 0)
+	g := guest{room: func() *Node { return s.Pick(0, Want{}) }}
+	g.waiter.Owner = &g
+	s.Wait(0, &g.waiter)
+	worker.deliver()
+	if late.Begin(s, 0, s.Nodes()[0], 0) {
+		t.Fatal("there was room")
+	}
+	if len(worker.posted) == 0 {
+		t.Error("nobody is told")
+	}
+}

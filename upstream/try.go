@@ -20,6 +20,7 @@ func (t *Try) Begin(s *Service, worker int, n *Node, now int64) bool {
 		b := s.state.bounds.Load()
 		if active := n.load.active.Add(1); b != nil && b.nodeRequests > 0 && active > b.nodeRequests {
 			n.load.active.Add(-1)
+			s.state.freed() // who has looked meanwhile has seen one too many
 			return false
 		}
 		s.state.active.Add(1)
