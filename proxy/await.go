@@ -12,6 +12,7 @@ var (
 	errTimeout        = errors.New("proxy: the node did not answer in time")
 	errConnectTimeout = errors.New("proxy: the connection to the node was not established in time")
 	errNodeStuck      = errors.New("proxy: the node did not take the request in time")
+	errQuiet          = errors.New("proxy: the node has sent nothing more of its answer for too long")
 	errTryTimeout     = errors.New("proxy: the try took too long")
 	errTotalTimeout   = errors.New("proxy: the exchange took too long")
 )
@@ -118,7 +119,7 @@ func (x *Exchange) waitedTooLong() {
 	case waitTunnel:
 		x.fail(fault.New("tunnel", fault.Internal, fault.StreamIdle, errTunnelIdle))
 	case waitBody:
-		x.callFailed(fault.New("wait for the response body", fault.Upstream, fault.UpstreamTimeout, errTimeout))
+		x.callFailed(fault.New("wait for the response body", fault.Upstream, fault.UpstreamTimeout, errQuiet))
 	case waitRoom:
 		x.fail(fault.New("wait for room", fault.Upstream, fault.Overloaded, nil))
 	case waitBackoff:

@@ -149,7 +149,9 @@ func (x *Exchange) callConnected() {
 // callFailed tells that the try under way has come to nothing.
 func (x *Exchange) callFailed(e *fault.Error) {
 	x.stale = x.call != nil && x.call.reused()
-	x.try.Failed(failure(e), x.worker.loop.Now())
+	if e.Cause != errQuiet { // a stream on which there is nothing to say tells nothing of its node; one that hangs does not get to the heads of other answers either
+		x.try.Failed(failure(e), x.worker.loop.Now())
+	}
 	x.dropCall()
 	x.pending.Leave()
 	x.awaitNothing()

@@ -83,3 +83,30 @@ func TestANodeWhoseProbesFailIsNotAsked(t *testing.T) {
 		t.Error("it is not asked")
 	}
 }
+
+// Streams on which there is nothing to say end with the idle timeout, and their node is as well as before.
+func TestAQuietStreamIsNoFailureOfItsNode(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) {
+		for c.head() != "" {
+			c.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+		}
+	})
+	other := newNodeAt(t, "127.0.0.2:0", answering(ok))
+	g := newGateway(t, []string{n.addr, other.addr}, withClock(), ejecting, withLog(), withService(func(c *upstream.Config) { c.Timeout.Idle = unit.Duration(time.Second) }))
+	for range 4 {
+		b := g.connect(t)
+		b.send(get)
+		g.await(t, "the exchange to wait", waitingFor(waitBody))
+		g.pass(t, time.Second+grain)
+		if a := b.answer(); a.status != 200 || a.cut == nil {
+			t.Errorf("%+v", a)
+		}
+		g.connect(t).wantGet("ok")
+	}
+	if got := g.states()[n.addr]; got != "healthy" {
+		t.Errorf("the node is %s", got)
+	}
+	if line := g.logged(t, 8)[0]; line.Flag != "UT" {
+		t.Errorf("logged %+v", line)
+	}
+}
