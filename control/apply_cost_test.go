@@ -54,3 +54,24 @@ func TestARouteCostsLessThanTwoKiB(t *testing.T) {
 	}
 	runtime.KeepAlive(b)
 }
+
+// A node of a large service comes, goes or changes its weight all the time: the goroutine of the watch has other changes to bring meanwhile.
+func BenchmarkOneNodeChange(b *testing.B) {
+	for _, nodes := range []int{10, 3000} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			e := newBench(b)
+			changes := []Change{put("routes/a", route("/a", "s"))}
+			for i := range nodes {
+				changes = append(changes, put(fmt.Sprintf("discovery/s.%d", i), fmt.Sprintf(`{"service_name":"s","upstream":"10.0.%d.%d:80"}`, i/250, i%250)))
+			}
+			e.resync(changes...)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				e.revision++
+				e.Apply(Batch{Revision: e.revision, Changes: []Change{{Entry: Entry{
+					Key: "discovery/s.7", Value: fmt.Appendf(nil, `{"service_name":"s","upstream":"10.0.0.7:80","weight":%d}`, 1+i%2), ModRevision: e.revision}}}})
+			}
+		})
+	}
+}

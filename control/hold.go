@@ -197,9 +197,11 @@ func (h *Holder) left(service string, going map[string]bool) int {
 		n := s.nodes[key]
 		return n.in && n.spec.Weight > 0 && !going[key] && h.held[key] == nil
 	}
-	for _, keys := range s.members[service] {
-		if slices.ContainsFunc(keys, stays) {
-			count++
+	if m := s.members[service]; m != nil {
+		for _, keys := range m.keys {
+			if slices.ContainsFunc(keys, stays) {
+				count++
+			}
 		}
 	}
 	if config := s.configs[service]; config != nil {

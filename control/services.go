@@ -17,9 +17,9 @@ type services struct {
 	index    map[string]int      // by name
 	routes   map[string]int      // by name: how many routes lead there
 	configs  map[string]*upstream.Config
-	nodes    map[string]*node               // by key
-	members  map[string]map[string][]string // by name, then by address: the keys of the nodes there, of which there is one but for a moment
-	dirty    map[string]bool                // names to bring up to date
+	nodes    map[string]*node       // by key
+	members  map[string]*membership // by name
+	dirty    map[string]bool        // names to bring up to date
 
 	certificates map[string]*Certificate // of the store, by id; not written here
 }
@@ -32,6 +32,39 @@ type node struct {
 	spec     upstream.NodeSpec
 }
 
+// membership is where the nodes of one service are.
+type membership struct {
+	keys  map[string][]string // by address: of the nodes there, of which there is one but for a moment
+	order []string            // the addresses, sorted: thousands of them are not sorted again because one has changed
+}
+
+func (m *membership) add(address, key string) {
+	if m.keys[address] == nil {
+		at, _ := slices.BinarySearch(m.order, address)
+		m.order = slices.Insert(m.order, at, address)
+	}
+	m.keys[address] = append(m.keys[address], key)
+}
+
+func (m *membership) remove(address, key string) {
+	keys := slices.DeleteFunc(m.keys[address], func(k string) bool { return k == key })
+	if m.keys[address] = keys; len(keys) > 0 {
+		return
+	}
+	delete(m.keys, address)
+	if at, found := slices.BinarySearch(m.order, address); found {
+		m.order = slices.Delete(m.order, at, at+1)
+	}
+}
+
+// at returns the keys of the nodes at an address. m may be nil.
+func (m *membership) at(address string) []string {
+	if m == nil {
+		return nil
+	}
+	return m.keys[address]
+}
+
 func newServices(registry *upstream.Registry) services {
 	return services{
 		registry: registry,
@@ -39,7 +72,7 @@ func newServices(registry *upstream.Registry) services {
 		routes:   make(map[string]int),
 		configs:  make(map[string]*upstream.Config),
 		nodes:    make(map[string]*node),
-		members:  make(map[string]map[string][]string),
+		members:  make(map[string]*membership),
 		dirty:    make(map[string]bool),
 	}
 }
@@ -97,12 +130,12 @@ func (s *services) register(key string, revision int64, n *Node) {
 	}
 	s.unregister(key)
 	s.nodes[key] = now
-	at := s.members[now.service]
-	if at == nil {
-		at = make(map[string][]string)
-		s.members[now.service] = at
+	m := s.members[now.service]
+	if m == nil {
+		m = &membership{keys: make(map[string][]string)}
+		s.members[now.service] = m
 	}
-	at[now.spec.Upstream] = append(at[now.spec.Upstream], key)
+	m.add(now.spec.Upstream, key)
 	s.touch(now.service)
 }
 
@@ -113,7 +146,7 @@ func (s *services) renew(key string, revision int64) {
 		return
 	}
 	n.revision = revision
-	if len(s.members[n.service][n.spec.Upstream]) > 1 {
+	if len(s.members[n.service].at(n.spec.Upstream)) > 1 {
 		s.touch(n.service)
 	}
 }
@@ -125,12 +158,8 @@ func (s *services) unregister(key string) {
 		return
 	}
 	delete(s.nodes, key)
-	at := s.members[was.service]
-	keys := slices.DeleteFunc(at[was.spec.Upstream], func(k string) bool { return k == key })
-	if at[was.spec.Upstream] = keys; len(keys) == 0 {
-		delete(at, was.spec.Upstream)
-	}
-	if len(at) == 0 {
+	m := s.members[was.service]
+	if m.remove(was.spec.Upstream, key); len(m.order) == 0 {
 		delete(s.members, was.service)
 	}
 	s.touch(was.service)
@@ -184,12 +213,20 @@ func (s *services) touchCertificate(id string) {
 	}
 }
 
-// discovered lists the nodes of a service. Where several keys have the same address, the one written last counts, so that a node which registers
+// discovered lists the nodes of a service in the order of their addresses. Where several keys have the same address, the one written last counts, so that a node which registers
 // again under another key is not there twice.
 func (s *services) discovered(name string) []upstream.NodeSpec {
-	specs := make([]upstream.NodeSpec, 0, len(s.members[name]))
-	for address, keys := range s.members[name] {
-		latest := s.nodes[slices.MaxFunc(keys, s.compareAge)]
+	m := s.members[name]
+	if m == nil {
+		return nil
+	}
+	specs := make([]upstream.NodeSpec, 0, len(m.order))
+	for _, address := range m.order {
+		keys := m.keys[address]
+		latest := s.nodes[keys[0]]
+		if len(keys) > 1 {
+			latest = s.nodes[slices.MaxFunc(keys, s.compareAge)]
+		}
 		switch {
 		case latest.in:
 			specs = append(specs, latest.spec)

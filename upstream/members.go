@@ -2,9 +2,9 @@ package upstream
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -12,6 +12,7 @@ import (
 // nameState is a name that nodes are found by, while a view has it.
 type nameState struct {
 	targets []instance // nil until it has been resolved
+	round   uint64     // of assemble, which named it last
 	stop    context.CancelFunc
 }
 
@@ -30,6 +31,7 @@ func (s *serviceState) take(view *Service, specs []NodeSpec) {
 		s.adapt()
 	}
 	s.assemble(!first)
+	view.nodes = make([]*Node, 0, len(s.members))
 	for _, m := range s.members {
 		if m.weight > 0 {
 			view.nodes = append(view.nodes, m.node)
@@ -39,13 +41,12 @@ func (s *serviceState) take(view *Service, specs []NodeSpec) {
 
 // assemble makes the members anew, of what is named and what the names lead to. late tells that nodes which are new have come to others. The caller holds s.mu.
 func (s *serviceState) assemble(late bool) {
-	s.members = nil
-	named := make(map[string]bool, len(s.specs))
+	s.members = make([]member, 0, len(s.specs))
+	s.round++
 	for i := range s.specs {
 		spec := &s.specs[i]
-		if addr, err := netip.ParseAddrPort(spec.Upstream); err == nil {
-			s.join(spec, spec.Upstream, instance{host: spec.Upstream, addr: addr, weight: 1}, late)
-			named[spec.Upstream] = true
+		if t, ok := s.literal(spec.Upstream); ok {
+			s.join(spec, spec.Upstream, t, late)
 			continue
 		}
 		n := s.names[spec.Upstream]
@@ -53,27 +54,34 @@ func (s *serviceState) assemble(late bool) {
 			n = s.resolve(spec.Upstream)
 			s.names[spec.Upstream] = n
 		}
-		named[spec.Upstream] = true
+		n.round = s.round
 		for _, t := range n.targets {
-			identity := spec.Upstream + "@" + t.addr.String()
-			s.join(spec, identity, t, late)
-			named[identity] = true
+			s.join(spec, spec.Upstream+"@"+t.addr.String(), t, late)
 		}
 	}
-	for _, identity := range slices.Collect(maps.Keys(s.nodes)) {
-		if !named[identity] {
-			s.retire(s.nodes[identity])
+	for identity, node := range s.nodes {
+		if node.round != s.round {
+			s.retire(node)
 			delete(s.nodes, identity)
 		}
 	}
-	for _, text := range slices.Collect(maps.Keys(s.names)) {
-		if !named[text] {
-			s.names[text].stop()
+	for text, n := range s.names {
+		if n.round != s.round {
+			n.stop()
 			delete(s.names, text)
 		}
 	}
 	s.watchHealth()
 	s.muster()
+}
+
+// literal returns the instance that an address names; false where it is a name. What is a node already need not be read once more. The caller holds s.mu.
+func (s *serviceState) literal(upstream string) (instance, bool) {
+	if known := s.nodes[upstream]; known != nil {
+		return instance{host: upstream, addr: known.addr, weight: 1}, true
+	}
+	addr, err := netip.ParseAddrPort(upstream)
+	return instance{host: upstream, addr: addr, weight: 1}, err == nil
 }
 
 // join makes an instance a member. Its node is the one of before, if there is one.
@@ -86,6 +94,7 @@ func (s *serviceState) join(spec *NodeSpec, identity string, t instance, late bo
 		}
 		s.nodes[identity] = node
 	}
+	node.round = s.round
 	node.useTLS(s.view.secure)
 	weight := min(MaxWeight, spec.Weight*t.weight)
 	s.preconnect(node, weight)
@@ -133,26 +142,24 @@ func (s *serviceState) retire(n *Node) {
 	}
 }
 
-// merge lists the nodes of the configuration and of discovery in a fixed order, each address once: discovery's word counts.
+// merge lists the nodes of the configuration and of discovery in the order of their addresses, each once: discovery's word counts. discovered has each address once, and is
+// the caller's no more.
 func merge(config *Config, discovered []NodeSpec) []NodeSpec {
-	byAddress := map[string]NodeSpec{}
-	if config != nil {
-		for _, n := range config.Nodes {
-			if spec, in := n.spec(); in {
-				byAddress[spec.Upstream] = spec
+	specs := discovered
+	if config != nil && len(config.Nodes) > 0 {
+		told := make(map[string]bool, len(discovered)+len(config.Nodes))
+		for i := range discovered {
+			told[discovered[i].Upstream] = true
+		}
+		for i := len(config.Nodes) - 1; i >= 0; i-- { // of two with one address the last counts
+			if spec, in := config.Nodes[i].spec(); in && !told[spec.Upstream] {
+				told[spec.Upstream] = true
+				specs = append(specs, spec)
 			}
 		}
 	}
-	for _, n := range discovered {
-		byAddress[n.Upstream] = n
-	}
-	specs := slices.Collect(maps.Values(byAddress))
-	slices.SortFunc(specs, func(a, b NodeSpec) int {
-		if a.Upstream < b.Upstream {
-			return -1
-		}
-		return 1
-	})
+	// Discovery's come in this order but for those that have just come, and a sort that has nothing to do is a look at each.
+	slices.SortFunc(specs, func(a, b NodeSpec) int { return strings.Compare(a.Upstream, b.Upstream) })
 	return specs
 }
 

@@ -35,6 +35,7 @@ type Node struct {
 	failures atomic.Int32  // failed tries in a row
 
 	// Guarded by the service's mu.
+	round      uint64    // of assemble, which made it a member last
 	since      time.Time // when it came in; zero = it was there from the beginning
 	why        string    // of the latest flip
 	checker    *checker  // nil = it is not probed
@@ -74,7 +75,11 @@ const MaxPriority = 100
 
 // tier returns the tier that the metadata names; the value has been validated.
 func (s *NodeSpec) tier() int {
-	n, _ := strconv.Atoi(s.Metadata[metaPriority]) // 0 where nothing is said
+	text := s.Metadata[metaPriority]
+	if text == "" { // of most; an error for each of thousands would not be free
+		return 0
+	}
+	n, _ := strconv.Atoi(text)
 	return n
 }
 

@@ -36,6 +36,7 @@ func (s *serviceState) muster() {
 	if r.panicking || r.balancer == CHash { // whose ring is passed over where a node is out
 		use = all
 	}
+	r.nodes, r.weights = make([]*Node, 0, len(use)), make([]int, 0, len(use))
 	for _, m := range use {
 		r.nodes = append(r.nodes, m.node)
 		r.weights = append(r.weights, m.weight)
@@ -94,25 +95,17 @@ func (s *serviceState) tellNodes() {
 // choose returns the members that the traffic is for, and which of them are in; in is nil where there is panic. The first tier of which enough are in takes
 // it; where none has enough, all of the first do, whatever is said of their health. Within a tier the gateway's own zone comes first, as long as enough of it are in.
 func (s *serviceState) choose() (all, in []member) {
-	tiers := make(map[int][]member)
-	var order []int
-	for _, m := range s.members {
-		if m.weight == 0 {
-			continue
-		}
-		if tiers[m.tier] == nil {
-			order = append(order, m.tier)
-		}
-		tiers[m.tier] = append(tiers[m.tier], m)
-	}
-	slices.Sort(order)
+	tiers, order := s.tiers()
 	for _, t := range order {
 		all := tiers[t]
 		in, ok := enough(all, s.view.panicPercent)
 		if !ok {
 			continue
 		}
-		near := slices.DeleteFunc(slices.Clone(all), func(m member) bool { return s.zone == "" || m.zone != s.zone })
+		if s.zone == "" {
+			return all, in
+		}
+		near := slices.DeleteFunc(slices.Clone(all), func(m member) bool { return m.zone != s.zone })
 		if nearIn, ok := enough(near, zonePercent); ok {
 			return near, nearIn
 		}
@@ -124,11 +117,32 @@ func (s *serviceState) choose() (all, in []member) {
 	return tiers[order[0]], nil
 }
 
+// tiers returns the members that have a weight by their tiers, and those in their order. Most services have one, which is what is made room for.
+func (s *serviceState) tiers() (tiers map[int][]member, order []int) {
+	tiers = make(map[int][]member, 1)
+	for i, m := range s.members {
+		if m.weight == 0 {
+			continue
+		}
+		tier := tiers[m.tier]
+		if tier == nil {
+			order = append(order, m.tier)
+			if len(order) == 1 {
+				tier = make([]member, 0, len(s.members)-i)
+			}
+		}
+		tiers[m.tier] = append(tier, m)
+	}
+	slices.Sort(order)
+	return tiers, order
+}
+
 // zonePercent is how many nodes of the gateway's own zone must be in for its traffic to stay there: with less than half, those that are left would have more than twice their load.
 const zonePercent = 50
 
 // enough returns the members that are in, and whether they are some and at least that percentage.
 func enough(all []member, percent int) (in []member, ok bool) {
+	in = make([]member, 0, len(all))
 	for _, m := range all {
 		if !m.node.out() {
 			in = append(in, m)

@@ -94,6 +94,7 @@ type serviceState struct {
 	mu        sync.Mutex            // guards what follows; never taken on a loop
 	view      *Service              // the latest
 	members   []member              // of that view
+	round     uint64                // counts assemblies
 	nodes     map[string]*Node      // by identity
 	specs     []NodeSpec            // of the latest view
 	names     map[string]*nameState // those of them that are names
