@@ -25,7 +25,7 @@ var foreground = struct {
 }{threads: make(map[int]bool)}
 
 // Foreground ties the calling goroutine to its thread for good, and keeps that thread's priority when GiveWay is called. It is called by goroutines that end with the
-// process, or nearly so: those of loops, before Run.
+// process, or nearly so: those of loops, before Run, and that which writes the access log.
 func Foreground() {
 	runtime.LockOSThread()
 	foreground.mu.Lock()
