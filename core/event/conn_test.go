@@ -246,6 +246,40 @@ func TestAPanicLosesOneConnectionAndTheLoopLivesOn(t *testing.T) {
 	}
 }
 
+// What is told at the end of a step, when everything written is sent, may panic like anything else; the flush goes on behind it, at the end of a turn too.
+func TestAPanicAtTheEndOfAStepLeavesTheLoopAlive(t *testing.T) {
+	for name, gathers := range map[string]bool{"of a step": false, "of a turn": true} {
+		t.Run(name, func(t *testing.T) {
+			panics := 0
+			r := start(t, Options{OnPanic: func() { panics++ }})
+			witness, p, next := &probe{}, &probe{}, &probe{}
+			p.onClosed = func(*Conn) { panic("alas") }
+			other, peer, behind := r.pair(witness), r.pair(p), r.pair(next)
+			r.Post(func() {
+				for _, c := range []*Conn{p.conn, next.conn} {
+					if gathers {
+						c.GatherTurn()
+					}
+					c.Write([]byte("bye"))
+				}
+				p.conn.CloseWhenSent()
+			})
+			if got := hearEnd(t, peer); string(got) != "bye" {
+				t.Errorf("the peer heard %q", got)
+			}
+			if got := hear(t, behind, 3); string(got) != "bye" {
+				t.Errorf("who is behind it heard %q", got)
+			}
+			livesOn(t, r, witness, other)
+			r.do(func() {
+				if panics != 1 || p.closed != 1 {
+					t.Errorf("%d panics were counted, and %d closes", panics, p.closed)
+				}
+			})
+		})
+	}
+}
+
 // livesOn shows that a connection of the loop works.
 func livesOn(t *testing.T, r *running, witness *probe, peer *net.TCPConn) {
 	t.Helper()

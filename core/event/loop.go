@@ -207,10 +207,13 @@ func (l *Loop) runTimers() {
 	l.flush()
 }
 
-// flush sends what was written since the last time.
+// flush sends what was written since the last time. One that a panic has cut short left nil where it had been.
 func (l *Loop) flush() {
 	for i := 0; i < len(l.dirty); i++ {
 		c := l.dirty[i]
+		if c == nil {
+			continue
+		}
 		l.dirty[i] = nil
 		c.dirty = false
 		if !c.closed {
