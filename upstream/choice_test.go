@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sluice/core/observe"
@@ -257,4 +258,34 @@ func TestAClientStaysWithTheNodeThatItsCookieNames(t *testing.T) {
 			t.Errorf("%q names %x", bad, id)
 		}
 	}
+}
+
+// A node that has failed counts as slow, and fails until it is out; once it is in again it has its share at once, and not when that has faded.
+func TestANodeThatComesInAgainIsNotHeldToWhatItWas(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 3, active(1, 1))
+		defer c.Close()
+		c.config.Balancer.Type = "ewma"
+		c.open()
+		now := int64(time.Hour)
+		for _, n := range c.service.Nodes() {
+			slow(c.service, n, time.Millisecond, now)
+		}
+		ill := c.service.Nodes()[1]
+		var try Try
+		try.Begin(c.service, 0, ill, now)
+		try.Failed(FailedConnect, now)
+		try.End()
+		if got := share(c.service, now)[ill]; got > 0 {
+			t.Errorf("it gets %.3f after it has failed", got)
+		}
+		c.ail(1, true)
+		c.pass(3 * time.Second)
+		c.ail(1, false)
+		c.pass(3 * time.Second)
+		if got := share(c.service, now)[ill]; got < 0.3 {
+			t.Errorf("it gets %.3f of the requests once it is in again", got)
+		}
+	})
 }

@@ -31,6 +31,7 @@ func (s *serviceState) settle(n *Node, was uint32, why string) {
 	if in {
 		level, text = slog.LevelInfo, "upstream: node is in again"
 		n.since = s.registry.clock.Now()
+		n.load.latency.forget()
 		if n.warm.pool.preconnect > 0 {
 			s.keepWarm(n)
 		}

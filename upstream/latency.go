@@ -35,6 +35,9 @@ func (l *latency) split(w uint64, now int64) (v float64, age int32) {
 	return float64(math.Float32frombits(uint32(w >> 32))), int32(uint32(now/int64(time.Millisecond)) - uint32(w))
 }
 
+// forget is for a node that comes in: what failed while it was ill would keep it from being asked for a minute.
+func (l *latency) forget() { l.word.Store(0) }
+
 // sample takes in that an answer took d.
 func (l *latency) sample(d time.Duration, now int64) {
 	old := l.word.Load()
