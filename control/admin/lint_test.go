@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -218,5 +219,36 @@ func TestAWriteThatLeavesAServiceNobodyToAskWarns(t *testing.T) {
 	g.do("POST", "/v1/apply?dry_run=1", `{"prune":["routes","nodes","services"],"resources":[]}`).want(200).into(&o)
 	if len(o.Warnings) > 0 {
 		t.Errorf("%v", o.Warnings)
+	}
+}
+
+// A node that is there and not well is nobody to ask either, as long as another one is.
+func TestAWriteThatLeavesAServiceWithoutANodeThatIsWellWarns(t *testing.T) {
+	open, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	shut, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut.Close()
+	g := newLinted(t, map[string]string{
+		"routes/a":      `{"prefix":"/a","service_name":"s"}`,
+		"services/s":    `{"health":{"active":{"type":"tcp","interval":"1s"}}}`,
+		"discovery/s.1": fmt.Sprintf(`{"service_name":"s","upstream":%q}`, open.Addr()),
+		"discovery/s.2": fmt.Sprintf(`{"service_name":"s","upstream":%q}`, shut.Addr()),
+	})
+	warnings := func(path string) string {
+		var plan Plan
+		g.do("DELETE", path+"?dry_run=1", "").want(200).into(&plan)
+		return fmt.Sprint(plan.Warnings)
+	}
+	testnet.Await(t, "a warning of the last node that is well", func() bool {
+		return strings.Contains(warnings("/v1/nodes/s.1"), "none of the nodes that it is left with is well")
+	})
+	if got := warnings("/v1/nodes/s.2"); got != "[]" {
+		t.Errorf("a node that is not well: %s", got)
 	}
 }
