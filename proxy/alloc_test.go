@@ -3,12 +3,14 @@ package proxy
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"io"
 	"net"
 	"runtime"
 	"strings"
 	"testing"
 
+	"sluice/codec/h2"
 	"sluice/internal/testcert"
 	"sluice/plugin"
 	"sluice/plugin/requestid"
@@ -124,6 +126,49 @@ func TestARequestOverTLSAllocatesWhatCryptoTLSDoes(t *testing.T) {
 	n := quietNode(t, "\r\n\r\n")
 	g := newGateway(t, []string{n.addr}, withCertificates(certificate("1", testcert.NewAuthority(t).Issue("a.test"), "*")))
 	if per := allocations(t, newPingPong(t, g, "GET /index.html?q=1 HTTP/1.1\r\n"+browserFields+"\r\n")); per >= 3.05 {
+		t.Errorf("%.3f allocations per request", per)
+	}
+}
+
+// quietNodeH2 is quietNode over HTTP/2. Requests have no body, and their heads come in one frame.
+func quietNodeH2(t testing.TB) *node {
+	return newNode(t, func(c *nodeConn) {
+		buf := make([]byte, 64<<10)
+		answer := []byte("\x00\x00\x05\x01\x04\x00\x00\x00\x00\x88\x0f\x0d\x012" + "\x00\x00\x02\x00\x01\x00\x00\x00\x00ok") // HEADERS: 200, content-length 2; DATA
+		c.write("\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x00\x04\x01\x00\x00\x00\x00")                             // SETTINGS, and an acknowledgement
+		begun := false
+		for n := 0; ; {
+			m, err := c.TCPConn.Read(buf[n:])
+			if err != nil {
+				return
+			}
+			in := buf[:n+m]
+			if !begun && len(in) >= len(h2.Preface) {
+				begun, in = true, in[len(h2.Preface):]
+			}
+			for begun && len(in) >= 9 {
+				size := 9 + int(binary.BigEndian.Uint32(in)>>8)
+				if len(in) < size {
+					break
+				}
+				if in[3] == 1 {
+					copy(answer[5:9], in[5:9])
+					copy(answer[19:23], in[5:9])
+					if _, err := c.TCPConn.Write(answer); err != nil {
+						return
+					}
+				}
+				in = in[size:]
+			}
+			n = copy(buf, in)
+		}
+	})
+}
+
+// A request to a node over HTTP/2 allocates nothing either.
+func TestARequestToANodeOverHTTP2AllocatesNothing(t *testing.T) {
+	g := newGateway(t, []string{quietNodeH2(t).addr}, overHTTP2, withRequestID(t), withLog())
+	if per := allocations(t, newPingPong(t, g, "GET /index.html?q=1 HTTP/1.1\r\n"+browserFields+"\r\n")); per >= 0.05 {
 		t.Errorf("%.3f allocations per request", per)
 	}
 }

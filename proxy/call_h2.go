@@ -22,6 +22,9 @@ type callH2 struct {
 	moves   int    // to other connections
 	started int64  // loop time
 
+	protocol []byte // that a tunnel is asked for; nil = none is
+	tunneled bool   // data are bytes of that
+
 	held    bool // the client takes the answer slower than it comes
 	owed    int  // bytes that have come while it was held, and were not given back to the window
 	trailer codec.Header
@@ -37,8 +40,9 @@ func (w *worker) dialH2(x *Exchange, node *upstream.Node) (call, error) {
 		k = new(callH2)
 	}
 	k.x, k.client, k.pool = x, nil, nil
+	k.protocol, k.tunneled = x.upgrade, false
 	k.turn++
-	k.known, k.fresh, k.began, k.refused, k.held = false, false, false, false, false
+	k.known, k.fresh, k.began, k.refused, k.held = false, true, false, false, false
 	k.owed, k.moves = 0, 0
 	k.started = w.loop.Now()
 	k.outlet.reset(k, k)
@@ -96,12 +100,12 @@ func (k *callH2) writeHead(req *codec.Request) {
 	if f.Kind == codec.BodyLength && req.Version != codec.HTTP2 {
 		k.left = f.Length // no HTTP/1.1 request with a length has trailers
 	}
-	ended := !f.HasBody() && k.x.requestEnded
-	scheme := "http"
+	ended := !f.HasBody() && k.x.requestEnded && k.protocol == nil
+	opts := h2.RequestOptions{Scheme: "http", Host: c.conn.Node().Address, Protocol: k.protocol, Trailers: k.x.trailersWelcome}
 	if c.conn.Secured() {
-		scheme = "https"
+		opts.Scheme = "https"
 	}
-	c.out.Commit(c.codec.AppendRequestHead(c.out.Buffer(), &k.stream, req, scheme, k.x.trailersWelcome, ended))
+	c.out.Commit(c.codec.AppendRequestHead(c.out.Buffer(), &k.stream, req, opts, ended))
 }
 
 func (k *callH2) sendBody(p []byte) {
@@ -113,6 +117,9 @@ func (k *callH2) sendBody(p []byte) {
 }
 
 func (k *callH2) sendEnd(trailer *codec.Header) {
+	if k.protocol != nil && !k.tunneled { // what may follow is of the other protocol
+		return
+	}
 	if k.client == nil {
 		if trailer != nil {
 			k.keepTrailer(trailer)
@@ -148,18 +155,14 @@ func (k *callH2) want() {
 	}
 }
 
-// tunnel never comes: requests for another protocol go to their nodes over HTTP/1.1.
-func (k *callH2) tunnel() {}
-
-// closeTunnel neither.
-func (k *callH2) closeTunnel() { k.cancel() }
-
 // cancel gives the call up.
 func (k *callH2) cancel() {
 	w := k.x.worker
 	c := k.client
 	if c == nil {
-		k.leaveQueue()
+		if k.pool != nil {
+			k.pool.leave(k)
+		}
 		k.backlog.drop(w.loop)
 		k.free(w)
 		return
@@ -176,19 +179,6 @@ func (k *callH2) cancel() {
 		c.suspect()
 	}
 	c.release()
-}
-
-// leaveQueue takes a call out of the line.
-func (k *callH2) leaveQueue() {
-	if p := k.pool; p != nil {
-		for i, other := range p.waiting {
-			if other == k {
-				p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-				break
-			}
-		}
-		p.forget()
-	}
 }
 
 // goOn tells the exchange that the node has caught up.
@@ -220,6 +210,10 @@ func (k *callH2) head(ended bool) {
 		x.resp.Reset(nil)
 		return
 	}
+	if k.protocol != nil && x.resp.Status >= 200 && x.resp.Status < 300 {
+		k.switched(ended)
+		return
+	}
 	x.responseHead()
 	if k.turn == turn && k.x == x && (ended || !x.resp.Framing.HasBody()) {
 		k.end(nil)
@@ -244,7 +238,11 @@ func (k *callH2) data(p []byte, ended bool) {
 	x, c, turn := k.x, k.client, k.turn
 	c.codec.CreditConn(len(p))
 	if len(p) > 0 {
-		x.responseBody(p)
+		if k.tunneled {
+			x.tunnelDown(p)
+		} else {
+			x.responseBody(p)
+		}
 		if k.turn != turn || k.x != x {
 			return
 		}
@@ -254,7 +252,10 @@ func (k *callH2) data(p []byte, ended bool) {
 			c.codec.CreditStream(&k.stream, len(p))
 		}
 	}
-	if ended {
+	switch {
+	case ended && k.tunneled:
+		x.tunnelDownEnd()
+	case ended:
 		k.end(nil)
 	}
 }
@@ -264,7 +265,11 @@ func (k *callH2) readTrailer() {
 	w := k.x.worker
 	lines, err := k.client.codec.ReadTrailer(w.lines, &k.trailer, &responseLimits)
 	w.lines = lines[:0]
-	if !k.refuseMessage("read trailer", err) {
+	switch {
+	case k.refuseMessage("read trailer", err):
+	case k.tunneled: // its bytes have ended, and nobody could be told of fields
+		k.x.tunnelDownEnd()
+	default:
 		k.end(&k.trailer)
 	}
 }

@@ -59,6 +59,17 @@ func TestChaosWithinBounds(t *testing.T) {
 	}))
 }
 
+// The chaos over HTTP/2 on both sides, in plain text and over TLS.
+func TestChaosOverHTTP2AndTLS(t *testing.T) {
+	defer plainMode()
+	for _, w := range wires[2:] {
+		t.Run(w.name, func(t *testing.T) {
+			mode.down, mode.up = w, w
+			(&chaos{t: t, seed: chaosSeed(t)}).run(2*time.Second, withService(func(*upstream.Config) {}))
+		})
+	}
+}
+
 func (x *chaos) run(length time.Duration, bounds option) {
 	t := x.t
 	t.Logf("seed %d", x.seed)
@@ -139,16 +150,47 @@ func killNowAndThen(t *testing.T, n *node, script func(*nodeConn)) (stop func())
 // node but those that the node has too.
 func (g *gateway) wantNothingLeft(t *testing.T, nodes []*node) {
 	t.Helper()
-	testnet.Await(t, "the sessions to end", func() bool { return g.openConns() == 0 })
-	for i, n := range g.Snapshot().Services[0].Nodes() {
-		testnet.Await(t, "the connections to be the node's", func() bool { return n.Conns() == nodes[i].open() })
+	if !mode.down.http2 { // whose connection is the shim's
+		testnet.Await(t, "the sessions to end", func() bool { return g.openConns() == 0 })
 	}
 	testnet.Await(t, "everything to be counted out", func() bool { return g.Snapshot().Services[0].Busy() == 0 })
+	for i, n := range g.Snapshot().Services[0].Nodes() {
+		if !mode.up.http2 {
+			testnet.Await(t, "the connections to be the node's", func() bool { return n.Conns() == nodes[i].open() })
+		}
+	}
+	g.wantNoStreams(t)
 	for _, w := range g.workers {
 		lent := make(chan int)
 		testnet.Await(t, "the buffers to come back", func() bool {
 			w.loop.Post(func() { lent <- w.loop.Lent() })
 			return <-lent == 0
+		})
+	}
+}
+
+// wantNoStreams fails the test where something is left of a request on a connection of HTTP/2, of either side.
+func (g *gateway) wantNoStreams(t *testing.T) {
+	t.Helper()
+	for _, w := range g.workers {
+		testnet.Await(t, "the streams to be gone", func() bool {
+			clean := make(chan bool)
+			w.loop.Post(func() {
+				ok := true
+				for at := w.sessions; at != nil; at = at.next {
+					if s, is := at.session.(*sessionH2); is && (s.requests > 0 || s.codec.Streams() > 0 || s.behind > 0) {
+						ok = false
+					}
+				}
+				for _, p := range w.poolsH2 {
+					ok = ok && len(p.waiting)+len(p.asking) == 0 && p.conns == len(p.clients)
+					for _, c := range p.clients {
+						ok = ok && c.calls == 0 && c.codec.Streams() == 0 && c.behind == 0
+					}
+				}
+				clean <- ok
+			})
+			return <-clean
 		})
 	}
 }

@@ -25,10 +25,11 @@ type clientH2 struct {
 	conn *upstream.Conn
 	pool *poolH2
 
-	calls   int  // under way
-	served  bool // some call has been answered
-	open    bool // the connection is there
-	leaving bool // it takes no more calls
+	calls   int               // under way
+	served  bool              // some call has been answered
+	service *upstream.Service // of the latest call
+	open    bool              // the connection is there
+	leaving bool              // it takes no more calls
 	gone    bool
 
 	timer    event.Timer // for the next call, while there is none
@@ -36,22 +37,7 @@ type clientH2 struct {
 	lastRead int64       // loop time at which something has come
 }
 
-// poolH2 is the connections of a worker to one node, and the calls that wait for one.
-type poolH2 struct {
-	worker  *worker
-	node    *upstream.Node
-	clients []*clientH2
-	waiting []*callH2 // in the order they came; none while a connection has room
-	streams int       // that the node takes on one connection, as it said last; before, what is safe to assume
-}
-
 const (
-	// A node may have more connections where it lets us open few streams on each, or where there are more calls than one connection should carry: a lost segment
-	// delays them all.
-	h2ConnsPerNode  = 16
-	h2CallsPerConn  = 1000
-	h2StreamsUntold = 10 // calls on a connection whose node has not said yet how many it takes: few allow less
-	h2IdleTime      = upstream.DefaultIdleTimeout
 	h2SignOfLife    = 5 * time.Second
 	h2Grace         = 100 * time.Millisecond // that a connect may take longer than the exchange which began it waits
 	h2NodeWindow    = 64<<10 - 1             // of a stream: what waits in memory for a client that is slow
@@ -65,68 +51,6 @@ var (
 	errNoSign    = errors.New("proxy: the node gives no sign of life")
 )
 
-// poolOf returns the connections to a node.
-func (w *worker) poolOf(node *upstream.Node) *poolH2 {
-	p := w.poolsH2[node]
-	if p == nil {
-		p = &poolH2{worker: w, node: node, streams: h2StreamsUntold}
-		if w.poolsH2 == nil {
-			w.poolsH2 = make(map[*upstream.Node]*poolH2)
-		}
-		w.poolsH2[node] = p
-	}
-	return p
-}
-
-// assign gives a call a stream on a connection, on a new one if need be, or lets it wait for one.
-func (p *poolH2) assign(k *callH2) error {
-	c := p.withRoom()
-	if c == nil && p.mayDial() {
-		var err error
-		if c, err = p.dial(k.x.connectBound() + h2Grace); err != nil && len(p.clients) == 0 {
-			p.forget()
-			return err
-		}
-	}
-	if c == nil {
-		k.pool = p
-		p.waiting = append(p.waiting, k)
-		return nil
-	}
-	c.take(k)
-	return nil
-}
-
-// withRoom returns a connection that takes one more call, the first that there is: the others run idle when the load goes down.
-func (p *poolH2) withRoom() *clientH2 {
-	for i := 0; i < len(p.clients); i++ {
-		c := p.clients[i]
-		if !c.conn.Current() {
-			c.retire() // it leaves the list
-			i--
-			continue
-		}
-		room := p.streams
-		if c.codec.Settled() {
-			room = c.codec.PeerStreams()
-		}
-		if c.codec.Streams() < min(room, h2CallsPerConn) {
-			return c
-		}
-	}
-	return nil
-}
-
-// mayDial reports whether there may be one more connection. While the node has yet to say how many calls one takes, it may be all.
-func (p *poolH2) mayDial() bool {
-	for _, c := range p.clients {
-		if !c.codec.Settled() {
-			return false
-		}
-	}
-	return len(p.clients) < h2ConnsPerNode
-}
-
 // dial begins a connection, which has that long to be established.
 func (p *poolH2) dial(bound time.Duration) (*clientH2, error) {
 	w := p.worker
@@ -138,57 +62,25 @@ func (p *poolH2) dial(bound time.Duration) (*clientH2, error) {
 	}
 	c.conn, c.out = conn, conn.Conn
 	conn.GatherTurn()
+	conn.GatherTurn()
 	conn.Share(c.retire)
 	c.codec.Reset(h2.Options{Client: true, StreamWindow: h2NodeWindow, ConnWindow: h2NodeConnTotal, MaxBlock: 2 * responseLimits.Headers})
 	conn.Commit(c.codec.AppendPreface(conn.Buffer()))
 	w.loop.SetTimer(&c.doubt, bound)
 	p.clients = append(p.clients, c)
+	p.conns++
 	w.poolsH2[p.node] = p // it may have been forgotten while its last connection ended
 	return c, nil
 }
 
-// serve gives the calls that wait what room there is.
-func (p *poolH2) serve() {
-	for len(p.waiting) > 0 {
-		c := p.withRoom()
-		if c == nil && p.mayDial() {
-			var err error
-			if c, err = p.dial(p.waiting[0].x.connectBound() + h2Grace); err != nil {
-				c = nil
-			}
-		}
-		if c == nil {
-			if len(p.clients) == 0 { // there is nobody left to wait for
-				p.waiting[0].failed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, errNodeClosed).Retryable(fault.Always))
-				continue
-			}
-			return
-		}
-		k := p.waiting[0]
-		p.waiting = slices.Delete(p.waiting, 0, 1)
-		k.pool = nil
-		c.take(k)
-	}
-	p.forget()
-}
-
-// forget gives the pool up when nothing is in it.
-func (p *poolH2) forget() {
-	if len(p.clients) == 0 && len(p.waiting) == 0 {
-		delete(p.worker.poolsH2, p.node)
-	}
-}
-
-// take puts a call on the connection. What it has to say already is sent.
+// take puts a call on the connection. What it has to say already is sent. One that has served as much as the service lets it leaves with the call.
 func (c *clientH2) take(k *callH2) {
 	k.client, k.fresh = c, !c.served
 	c.calls++
+	c.service = k.x.service
 	c.worker.loop.StopTimer(&c.timer)
-	if c.served {
-		c.conn.CountReuse()
-	}
 	c.codec.OpenNext(&k.stream)
-	if c.codec.LastIdentifier() {
+	if c.conn.Spend(c.service) || c.codec.LastIdentifier() {
 		c.leave()
 	}
 	k.begin()
@@ -201,15 +93,22 @@ func (c *clientH2) release() {
 		return
 	}
 	if c.calls == 0 {
-		if c.leaving {
-			c.close()
-			return
-		}
-		c.worker.loop.SetTimer(&c.timer, h2IdleTime)
+		c.rest()
 	}
-	if len(c.pool.waiting) > 0 {
-		c.pool.serve()
+	c.pool.serve()
+}
+
+// rest keeps the connection for the next call, for as long as the service says.
+func (c *clientH2) rest() {
+	d := time.Duration(0)
+	if !c.leaving {
+		d = c.conn.Rest(c.service, c.pool.resting()-1)
 	}
+	if d == 0 {
+		c.close()
+		return
+	}
+	c.worker.loop.SetTimer(&c.timer, d)
 }
 
 // leave takes the connection out of the pool: it takes no more calls.
@@ -224,12 +123,20 @@ func (c *clientH2) leave() {
 	c.conn.Unshare()
 }
 
+// end notes that the connection is over.
+func (c *clientH2) end() {
+	c.leave()
+	c.gone = true
+	c.pool.conns--
+}
+
 // retire is for a node that goes out: what is under way ends as it would.
 func (c *clientH2) retire() {
 	c.leave()
 	if c.calls == 0 {
 		c.close()
 	}
+	c.pool.serve()
 }
 
 // close ends the connection, on which nothing is under way any more.
@@ -237,8 +144,7 @@ func (c *clientH2) close() {
 	if c.gone {
 		return
 	}
-	c.leave()
-	c.gone = true
+	c.end()
 	if !c.shut && c.open {
 		c.out.Commit(c.codec.AppendGoAway(c.out.Buffer(), h2.NoError, false))
 	}
@@ -255,12 +161,15 @@ func (c *clientH2) close() {
 
 // fail ends the connection and every call on it.
 func (c *clientH2) fail(e func(k *callH2) *fault.Error) {
-	c.leave()
-	c.shut, c.gone = true, true
+	c.end()
+	c.shut = true
 	c.codec.Each(func(stream *h2.Stream) {
 		k := stream.Owner.(*callH2)
 		k.failed(e(k))
 	})
+	if !c.codec.Settled() {
+		c.pool.failAsking(e)
+	}
 	c.worker.loop.DropTimer(&c.timer)
 	c.worker.loop.DropTimer(&c.doubt)
 	c.conn.Discard()
@@ -279,7 +188,7 @@ func (c *clientH2) Opened(*event.Conn) {
 		return
 	}
 	if c.calls == 0 { // it was opened before anybody asked for it, or whoever did has left
-		c.worker.loop.SetTimer(&c.timer, h2IdleTime)
+		c.worker.loop.SetTimer(&c.timer, upstream.DefaultIdleTimeout)
 		return
 	}
 	c.codec.Each(func(stream *h2.Stream) {
@@ -337,7 +246,7 @@ func (c *clientH2) handle(ev *h2.Event) {
 		c.codec.Each(func(stream *h2.Stream) { c.want(&stream.Owner.(*callH2).outlet) })
 		c.pump()
 		c.pool.streams = c.codec.PeerStreams()
-		c.pool.serve()
+		c.pool.hear(c.codec.PeerConnect())
 	case h2.EventGoAway:
 		c.goAway(ev)
 	}
@@ -355,13 +264,19 @@ func (c *clientH2) goAway(ev *h2.Event) {
 	if c.calls == 0 && !c.gone {
 		c.close()
 	}
+	c.pool.serve() // there may be one more connection
 }
 
 // Drained tells that the node has caught up with what was written.
 func (c *clientH2) Drained(*event.Conn) { c.pump() }
 
 // EOF is the end of the node's side.
-func (c *clientH2) EOF(*event.Conn) { c.lost(errNodeClosed) }
+func (c *clientH2) EOF(*event.Conn) {
+	if c.calls == 0 && c.served {
+		c.conn.ClosedAtRest()
+	}
+	c.lost(errNodeClosed)
+}
 
 // Closed is the end of the connection.
 func (c *clientH2) Closed(_ *event.Conn, err error) { c.lost(err) }

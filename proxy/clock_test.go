@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"sluice/codec/h2"
 	"sluice/internal/testnet"
 )
 
@@ -59,9 +61,35 @@ func in(p phase) func(w *worker) bool {
 	return func(w *worker) bool { return w.sessions != nil && w.first().phase == p }
 }
 
-// waitingFor returns the question whether the only client's exchange waits for something of its node.
+// waitingFor returns the question whether the only exchange there is waits for something of its node.
 func waitingFor(what wait) func(w *worker) bool {
 	return func(w *worker) bool {
-		return w.sessions != nil && w.first().request != nil && w.first().request.waiting == what
+		x := w.exchange()
+		return x != nil && x.waiting == what
+	}
+}
+
+// exchange returns the first of the exchanges, nil for none.
+func (w *worker) exchange() *Exchange {
+	for x := range w.exchanges() {
+		return x
+	}
+	return nil
+}
+
+// exchanges returns those that are under way, beginning with the client's session that was opened last.
+func (w *worker) exchanges() iter.Seq[*Exchange] {
+	return func(yield func(*Exchange) bool) {
+		more := true
+		for at := w.sessions; at != nil && more; at = at.next {
+			switch s := at.session.(type) {
+			case *session:
+				more = s.request == nil || yield(&s.request.Exchange)
+			case *sessionH2:
+				s.codec.Each(func(stream *h2.Stream) {
+					more = more && yield(&stream.Owner.(*requestH2).x)
+				})
+			}
+		}
 	}
 }

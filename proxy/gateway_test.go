@@ -95,6 +95,14 @@ func withLog() option { return func(s *setup) { s.logged = true } }
 func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 	t.Helper()
 	nodes, options = inMode(t, nodes, options)
+	g, addr := startGateway(t, nodes, options...)
+	g.addr = front(t, addr)
+	return g
+}
+
+// startGateway is newGateway whatever the mode, and returns where the gateway listens.
+func startGateway(t testing.TB, nodes []string, options ...option) (*gateway, string) {
+	t.Helper()
 	s := setup{config: Config{Workers: 1, Listeners: []ListenerConfig{{Address: "127.0.0.1:0"}}}}
 	s.config.Limits.SetDefaults()
 	s.config.Timeouts.SetDefaults()
@@ -144,8 +152,7 @@ func newGateway(t testing.TB, nodes []string, options ...option) *gateway {
 		g.registry.Close()
 		server.Close()
 	})
-	g.addr = front(t, server.Addrs()[0].String())
-	return g
+	return g, server.Addrs()[0].String()
 }
 
 // onLoop asks the first worker's loop.

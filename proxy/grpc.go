@@ -23,7 +23,7 @@ func (x *Exchange) isGRPC() bool {
 	return len(media) == len(grpcType) || media[len(grpcType)] == '+' || media[len(grpcType)] == ';'
 }
 
-// overHTTP2 reports whether nodes are asked over HTTP/2. Requests for another protocol never are.
+// overHTTP2 reports whether nodes are asked over HTTP/2, for anything but another protocol.
 func (x *Exchange) overHTTP2() bool { return (x.route.GRPC || x.service.HTTP2) && x.upgrade == nil }
 
 // headVerdict returns the status that the head of an answer to a call counts as, for its node: what is said of the call where the answer is nothing but trailers. Otherwise it is 200 so far,

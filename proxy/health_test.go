@@ -13,7 +13,7 @@ import (
 func (g *gateway) states() map[string]string {
 	all := map[string]string{}
 	for _, n := range g.registry.Status() {
-		all[n.Upstream] = n.Health
+		all[nodeOf(n.Upstream)] = n.Health
 	}
 	return all
 }

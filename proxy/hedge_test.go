@@ -111,7 +111,7 @@ func TestOneOfTwoCallsThatFailsLeavesItToTheOther(t *testing.T) {
 			g.pass(t, hedgeDelay+grain)
 			testnet.Await(t, "the hedge", func() bool { return second.opened.Load() == 1 })
 			close(die)
-			g.await(t, "the failure", func(w *worker) bool { return w.first().request.second == nil })
+			g.await(t, "the failure", func(w *worker) bool { return w.exchange().second == nil })
 			close(answer)
 			b.answer().want(t, 200, "ok")
 			if want := []*node{second, first}[dies-1]; g.logged(t, 1)[0].Node != want.addr {

@@ -63,6 +63,7 @@ func (g *gateway) logged(t testing.TB, n int) []logLine {
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatalf("%v in %q", err, line)
 		}
+		l.Node = nodeOf(l.Node)
 		lines = append(lines, l)
 	}
 	if len(lines) != n {

@@ -66,7 +66,7 @@ func (p *peerH2) ask(method, target string, ended bool, fields ...string) *h2.St
 	}
 	s := new(h2.Stream)
 	p.codec.OpenNext(s)
-	p.say(p.codec.AppendRequestHead(nil, s, &req, "http", false, ended))
+	p.say(p.codec.AppendRequestHead(nil, s, &req, h2.RequestOptions{Scheme: "http"}, ended))
 	return s
 }
 

@@ -26,8 +26,12 @@ func (x *Exchange) responseInformational() {
 func (x *Exchange) responseHead() {
 	status := x.resp.Status
 	x.headTime = x.worker.loop.Now() - x.start
-	if status == 101 {
+	switch {
+	case status == 101:
 		x.responseUpgrade()
+		return
+	case x.req.Version == codec.HTTP2 && x.req.UpgradeAsks && status < 300: // the client would take it for a tunnel
+		x.callFailed(fault.New("read response head", fault.Upstream, fault.UpstreamProtocol, errNoSwitch))
 		return
 	}
 	x.stale = false

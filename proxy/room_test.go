@@ -138,8 +138,8 @@ func (g *gateway) awaitWaiting(t *testing.T, n int) {
 			done := make(chan int)
 			w.loop.Post(func() {
 				n := 0
-				for s := w.sessions; s != nil; s = s.next {
-					if h1, ok := s.session.(*session); ok && h1.request != nil && h1.request.waiting == waitRoom {
+				for x := range w.exchanges() {
+					if x.waiting == waitRoom {
 						n++
 					}
 				}

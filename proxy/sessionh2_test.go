@@ -284,11 +284,18 @@ type quietly struct{ testing.TB }
 
 func (quietly) Fatal(...any) {}
 
-// A request over HTTP/2 to a node of HTTP/1.1, on kept connections, allocates nothing. The whole process is measured, so the client and the node here allocate nothing
+// A request over HTTP/2, to a node of either protocol, on kept connections, allocates nothing. The whole process is measured, so the client and the node here allocate nothing
 // either: the client sends the same block with the next identifier, and reads until the end of its stream.
 func TestARequestOverHTTP2AllocatesNothing(t *testing.T) {
-	n := quietNode(t, "\r\n\r\n")
-	g := newGateway(t, []string{n.addr}, withRequestID(t))
+	t.Run("h1", func(t *testing.T) {
+		allocationsOverHTTP2(t, newGateway(t, []string{quietNode(t, "\r\n\r\n").addr}, withRequestID(t)))
+	})
+	t.Run("h2c", func(t *testing.T) {
+		allocationsOverHTTP2(t, newGateway(t, []string{quietNodeH2(t).addr}, overHTTP2, withRequestID(t)))
+	})
+}
+
+func allocationsOverHTTP2(t *testing.T, g *gateway) {
 	p := g.dialH2(t)
 	if got := p.answered(p.ask("GET", "/index.html?q=1", true)); got != "ok" {
 		t.Fatal(got)

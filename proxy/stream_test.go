@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"sluice/codec/h2"
 	"sluice/internal/testnet"
 	"sluice/router"
 	"sluice/upstream"
@@ -153,19 +154,42 @@ func awaitStill(t *testing.T, what string, n *atomic.Int64) {
 	})
 }
 
-// wantBounded fails the test where a connection of a client holds more than its high-water mark and two reads.
+// wantBounded fails the test where a connection, or a request or an answer on its way, holds more than a high-water mark and two reads. Of a request over HTTP/2 there may be
+// as much as the window of its stream.
 func (g *gateway) wantBounded(t *testing.T) {
 	t.Helper()
+	const most = 192 << 10
+	check := func(what string, n, bound int) {
+		if n > bound {
+			t.Errorf("%s holds %d bytes", what, n)
+		}
+	}
+	call := func(x *Exchange, window int) {
+		switch k := x.call.(type) {
+		case *h1Call:
+			check("a call", k.conn.Queued()+len(k.conn.Unread()), most+window)
+		case *callH2:
+			check("a call", k.backlog.size+k.owed, most+window)
+			if k.client != nil {
+				check("a node's connection", k.client.out.Queued()+len(k.client.out.Unread()), most)
+			}
+		}
+	}
 	g.onLoop(func(w *worker) bool {
 		for at := w.sessions; at != nil; at = at.next {
-			s := at.session.(*session)
-			if n := s.conn.Queued() + len(s.conn.Unread()); n > 192<<10 {
-				t.Errorf("a session holds %d bytes", n)
-			}
-			if r := s.request; r != nil && r.call != nil {
-				if c := r.call.(*h1Call).conn; c.Queued()+len(c.Unread()) > 192<<10 {
-					t.Errorf("a call holds %d bytes", c.Queued()+len(c.Unread()))
+			switch s := at.session.(type) {
+			case *session:
+				check("a session", s.conn.Queued()+len(s.conn.Unread()), most)
+				if s.request != nil {
+					call(&s.request.Exchange, 0)
 				}
+			case *sessionH2:
+				check("a session", s.conn.Queued()+len(s.conn.Unread()), most)
+				s.codec.Each(func(stream *h2.Stream) {
+					r := stream.Owner.(*requestH2)
+					check("a stream", r.backlog.size+r.early.size, most)
+					call(&r.x, h2StreamWindow)
+				})
 			}
 		}
 		return true

@@ -360,7 +360,7 @@ func TestAResponseBodyThatStopsIsCut(t *testing.T) {
 	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	for i := range int64(4) {
 		more <- "x"
-		g.await(t, "the byte", func(w *worker) bool { return waitingFor(waitBody)(w) && w.first().request.bytesOut == i+1 })
+		g.await(t, "the byte", func(w *worker) bool { return waitingFor(waitBody)(w) && w.exchange().bytesOut == i+1 })
 		if i < 3 {
 			g.pass(t, 59*time.Second)
 		}
@@ -393,7 +393,7 @@ func TestASilentTunnelEnds(t *testing.T) {
 		if _, err := r.ReadByte(); err != nil {
 			t.Fatal(err)
 		}
-		g.await(t, "the byte", func(w *worker) bool { return w.first().request.bytesOut == i+1 })
+		g.await(t, "the byte", func(w *worker) bool { return w.exchange().bytesOut == i+1 })
 		if i < 2 {
 			g.pass(t, time.Hour-time.Second)
 		}
@@ -489,7 +489,7 @@ func TestTheLogTellsHowLongEachPartTook(t *testing.T) {
 	g.await(t, "the request to be sent", waitingFor(waitHead))
 	g.pass(t, 3*time.Second)
 	release <- "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"
-	g.await(t, "the answer to begin", func(w *worker) bool { return waitingFor(waitBody)(w) && w.first().request.bytesOut == 1 })
+	g.await(t, "the answer to begin", func(w *worker) bool { return waitingFor(waitBody)(w) && w.exchange().bytesOut == 1 })
 	g.pass(t, 4*time.Second)
 	release <- "k"
 	close(release)

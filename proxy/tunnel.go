@@ -13,7 +13,10 @@ import (
 // either side may end its own direction first, and nothing but the two of them, a long silence or the end of the process ends it. Routes may
 // change meanwhile.
 
-var errTunnelIdle = errors.New("proxy: the tunnel was silent for too long")
+var (
+	errTunnelIdle = errors.New("proxy: the tunnel was silent for too long")
+	errNoSwitch   = errors.New("proxy: the node did not switch protocols, which a client of HTTP/2 could not tell from a tunnel")
+)
 
 // noteUpgrade remembers which protocol the client asks to switch to. Only a request without a body and with one protocol is taken at its
 // word; any other is forwarded without the wish, which a server may ignore. "h2c" is never forwarded: the node would take what follows for

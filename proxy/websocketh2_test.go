@@ -110,6 +110,17 @@ func TestBytesBehindAnUpgradeWaitForTheNodeToSwitch(t *testing.T) {
 	}
 }
 
+// RFC 8441 §5: to a client of HTTP/2 any 2xx is a tunnel, so that the answer of a node that has not switched must not be one.
+func TestAnAnswerInPlaceOfATunnelIsAnError(t *testing.T) {
+	n := newNode(t, answering(ok))
+	p := newGateway(t, []string{n.addr}).dialH2(t)
+	s := p.askWebSocket()
+	p.hears("1: 502")
+	if body := p.answered(s); !strings.Contains(body, "upstream_protocol") {
+		t.Error(body)
+	}
+}
+
 // The second line of defence: no call sends bytes behind a head that announces none.
 func TestACallOfARequestWithoutABodySendsNone(t *testing.T) {
 	k := h1Call{bodiless: true} // without a connection, to which it would write

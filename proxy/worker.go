@@ -101,9 +101,17 @@ func (w *worker) accept(c *event.Conn, err error, d *door) event.Handler {
 
 // dial begins a call to node.
 func (w *worker) dial(x *Exchange, node *upstream.Node, fresh bool) (call, error) {
-	if x.overHTTP2() {
+	switch {
+	case x.overHTTP2():
 		return w.dialH2(x, node)
+	case x.route.GRPC || x.service.HTTP2:
+		return w.dialUpgrade(x, node, fresh)
 	}
+	return w.dialH1(x, node, fresh)
+}
+
+// dialH1 begins a call over HTTP/1.1.
+func (w *worker) dialH1(x *Exchange, node *upstream.Node, fresh bool) (call, error) {
 	var k *h1Call
 	if last := len(w.freeCalls) - 1; last >= 0 {
 		k = w.freeCalls[last]

@@ -40,6 +40,7 @@ type Conn struct {
 	open      bool          // it was established, and is counted as such
 	retire    func()        // of a shared one
 	warming   *warmth       // that it is being opened for; nil = an exchange waits for it, or it is there
+	resting   bool          // a shared one: no exchange is under way
 	layer     *tlsconn.Conn // nil = plain text
 }
 
@@ -78,8 +79,55 @@ func (c *Conn) SpeaksHTTP2() bool {
 	return c.layer == nil || c.layer.State().NegotiatedProtocol == "h2"
 }
 
-// CountReuse counts one more exchange on a shared connection that has served before.
-func (c *Conn) CountReuse() { c.pool.stats.UpstreamReused() }
+// Spend counts one more exchange on a shared connection, and reports whether the service lets it have no other.
+func (c *Conn) Spend(s *Service) bool {
+	if c.served > 0 {
+		c.pool.stats.UpstreamReused()
+	}
+	c.served++
+	c.resting = false
+	return s.pool.maxRequests > 0 && c.served >= s.pool.maxRequests
+}
+
+// Aged reports whether the connection is too old to be given another exchange.
+func (c *Conn) Aged(s *Service) bool {
+	return s.pool.maxAge > 0 && time.Duration(c.Loop().Now()-c.born) >= s.pool.maxAge
+}
+
+// Rest reports for how long a shared connection may be kept on which no exchange is under way, as others of its worker are; 0 = it may not.
+func (c *Conn) Rest(s *Service, others int) time.Duration {
+	if others >= s.pool.maxIdle || c.wantedElsewhere() {
+		return 0
+	}
+	c.resting = true
+	c.idleSince = c.Loop().Now()
+	d := c.idleTime(s)
+	if s.pool.maxAge > 0 {
+		d = min(d, s.pool.maxAge-time.Duration(c.idleSince-c.born))
+	}
+	return max(d, 0)
+}
+
+// ClosedAtRest notes that the node has ended a shared connection on which no exchange was under way.
+func (c *Conn) ClosedAtRest() {
+	now := c.Loop().Now()
+	c.pool.closes.note(time.Duration(now-c.idleSince), now)
+}
+
+// giveUp closes the connection that has rested longest, and reports whether there is one.
+func (p *pool) giveUp() bool {
+	if len(p.idle) > 0 {
+		p.idle[0].Discard()
+		return true
+	}
+	for _, c := range p.shared {
+		if c.resting {
+			c.retire()
+			return true
+		}
+	}
+	return false
+}
 
 // take returns the connection used last that is still good, or nil.
 func (p *pool) take() *Conn {
@@ -130,8 +178,7 @@ func (c *Conn) Release(s *Service) {
 
 // wornOut reports whether the connection has served as much or for as long as it may.
 func (c *Conn) wornOut(s *Service) bool {
-	return s.pool.maxRequests > 0 && c.served >= s.pool.maxRequests ||
-		s.pool.maxAge > 0 && time.Duration(c.Loop().Now()-c.born) >= s.pool.maxAge
+	return s.pool.maxRequests > 0 && c.served >= s.pool.maxRequests || c.Aged(s)
 }
 
 // wantedElsewhere reports whether another worker waits for a connection and this one does not: it gets what is given up here.
@@ -207,8 +254,7 @@ func (c *Conn) Data(*event.Conn) { c.Discard() }
 // EOF removes a connection that the node has closed.
 func (c *Conn) EOF(*event.Conn) {
 	if c.idle {
-		now := c.Loop().Now()
-		c.pool.closes.note(time.Duration(now-c.idleSince), now)
+		c.ClosedAtRest()
 	}
 	c.Discard()
 }

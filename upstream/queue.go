@@ -118,8 +118,7 @@ func (s *serviceState) reclaim(worker int) {
 		}
 		s.registry.workers[w].Post(func() {
 			for _, n := range r.nodes {
-				if p := &n.pools[w]; len(p.idle) > 0 {
-					p.idle[0].Discard() // the one that has rested longest
+				if n.pools[w].giveUp() {
 					return
 				}
 			}

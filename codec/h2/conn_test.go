@@ -106,7 +106,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	client.Reset(Options{Client: true, StreamWindow: defaultWindow, ConnWindow: 1 << 20, MaxBlock: 1 << 20})
 	client.OpenNext(&s)
 	in := client.AppendPreface(nil)
-	in = client.AppendRequestHead(in, &s, &req, "https", true, false)
+	in = client.AppendRequestHead(in, &s, &req, RequestOptions{Scheme: "https", Trailers: true}, false)
 	in = client.AppendData(in, &s, bytes.Repeat([]byte("d"), 20000), true)
 	got, err := whole(in)
 	if err != nil {

@@ -11,20 +11,31 @@ import (
 // field, 4 KiB a connection and, where one connection to a node carries requests of many clients, that the length of one client's request tells about another's
 // secrets. "Never indexed" also keeps the promise to write a field so that came so (RFC 7541 §6.2.3), without a note of which those were. Huffman coding is left out: it saves a fifth of some 200 bytes.
 
-// AppendRequestHead appends the head of req as the first frames of s, which Open has taken; ended says that there is no body. extended makes it an extended CONNECT
-// with that protocol (RFC 8441); trailers says that trailers are welcome. Fields are written as the HTTP/1.1 encoder does, their names in lower case, without Host and what belongs to a connection.
-func (c *Conn) AppendRequestHead(dst []byte, s *Stream, req *codec.Request, scheme string, trailers, ended bool) []byte {
+// RequestOptions are what the head of a request says beside the request.
+type RequestOptions struct {
+	Scheme   string // "http" or "https"
+	Host     string // of a request that names none
+	Protocol []byte // that an extended CONNECT asks for (RFC 8441 §4); nil = the request is what it is
+	Trailers bool   // they are welcome
+}
+
+// AppendRequestHead appends the head of req as the first frames of s, which Open has taken; ended says that there is no body. Fields are written as the HTTP/1.1 encoder
+// does, their names in lower case, without Host and what belongs to a connection.
+func (c *Conn) AppendRequestHead(dst []byte, s *Stream, req *codec.Request, opts RequestOptions, ended bool) []byte {
 	start := len(dst)
 	dst = c.beginHead(dst)
-	switch req.Method {
-	case codec.MethodGet:
+	switch {
+	case opts.Protocol != nil:
+		dst = appendLiteral(dst, 2, connect)
+		dst = appendField(dst, protocolName, opts.Protocol)
+	case req.Method == codec.MethodGet:
 		dst = append(dst, 0x80|2)
-	case codec.MethodPost:
+	case req.Method == codec.MethodPost:
 		dst = append(dst, 0x80|3)
 	default:
 		dst = appendLiteral(dst, 2, req.MethodBytes())
 	}
-	if scheme == "https" {
+	if opts.Scheme == "https" {
 		dst = append(dst, 0x80|7)
 	} else {
 		dst = append(dst, 0x80|6)
@@ -32,13 +43,21 @@ func (c *Conn) AppendRequestHead(dst []byte, s *Stream, req *codec.Request, sche
 	dst = appendLiteral(dst, 4, req.Target())
 	if host := req.Host(); len(host) > 0 {
 		dst = appendLiteral(dst, 1, host)
+	} else {
+		dst = append(appendInt(appendInt(dst, 0x10, 4, 1), 0, 7, len(opts.Host)), opts.Host...)
 	}
-	dst = appendFields(dst, &req.Header, req.Framing, false)
-	if trailers {
+	skip := -1
+	if opts.Protocol != nil {
+		skip = req.Header.Find("sec-websocket-key") // nobody answers it (RFC 8441 §5)
+	}
+	dst = appendFields(dst, &req.Header, skip, req.Framing, false)
+	if opts.Trailers {
 		dst = appendField(dst, teName, trailersWelcome)
 	}
 	return c.endHead(dst, start, s, ended)
 }
+
+var connect, protocolName = []byte("CONNECT"), []byte(":protocol")
 
 var teName, trailersWelcome = []byte("te"), []byte("trailers")
 
@@ -48,7 +67,7 @@ func (c *Conn) AppendResponseHead(dst []byte, s *Stream, resp *codec.Response, e
 	dst = c.beginHead(dst)
 	dst = appendStatus(dst, resp.Status)
 	keepsLength := resp.Framing.Kind == codec.BodyNone && resp.Status >= 200 && resp.Status != 204
-	dst = appendFields(dst, &resp.Header, resp.Framing, keepsLength)
+	dst = appendFields(dst, &resp.Header, -1, resp.Framing, keepsLength)
 	return c.endHead(dst, start, s, ended)
 }
 
@@ -102,10 +121,10 @@ func (c *Conn) endHead(dst []byte, start int, s *Stream, ended bool) []byte {
 	return dst
 }
 
-// appendFields appends the fields of h but for those that belong to an HTTP/1.1 connection. content-length is written from f, as the HTTP/1.1 encoder does.
-func appendFields(dst []byte, h *codec.Header, f codec.Framing, keepsLength bool) []byte {
+// appendFields appends the fields of h but for the one at skip and those that belong to an HTTP/1.1 connection. content-length is written from f, as the HTTP/1.1 encoder does.
+func appendFields(dst []byte, h *codec.Header, skip int, f codec.Framing, keepsLength bool) []byte {
 	for i := range h.Len() {
-		if h.Removed(i) {
+		if h.Removed(i) || i == skip {
 			continue
 		}
 		if id := h.ID(i); id != codec.FieldOther {

@@ -1,0 +1,216 @@
+package proxy
+
+import (
+	"errors"
+	"slices"
+
+	"sluice/internal/fault"
+	"sluice/upstream"
+)
+
+// poolH2 is the connections of a worker to one node, and the calls that wait for one.
+type poolH2 struct {
+	worker  *worker
+	node    *upstream.Node
+	clients []*clientH2
+	waiting []*callH2 // in the order they came; none while a connection has room
+	asking  []*callH2 // those that want a tunnel, and wait for a connection whose node has said that it takes them
+	streams int       // that the node takes on one connection, as it said last; before, what is safe to assume
+	heard   bool      // the node has said whether it takes tunnels
+	tunnels bool      // it does
+	conns   int       // clients, and connections that take no more calls and are still there
+	serving bool      // serve is at work
+	doomed  bool      // failWaiting is posted
+}
+
+const (
+	// A node may have more connections where it lets us open few streams on each, or where there are more calls than one connection should carry: a lost segment
+	// delays them all.
+	h2ConnsPerNode  = 16
+	h2CallsPerConn  = 1000
+	h2StreamsUntold = 10 // calls on a connection whose node has not said yet how many it takes: few allow less
+)
+
+// poolOf returns the connections to a node.
+func (w *worker) poolOf(node *upstream.Node) *poolH2 {
+	p := w.poolsH2[node]
+	if p == nil {
+		p = &poolH2{worker: w, node: node, streams: h2StreamsUntold}
+		if w.poolsH2 == nil {
+			w.poolsH2 = make(map[*upstream.Node]*poolH2)
+		}
+		w.poolsH2[node] = p
+	}
+	return p
+}
+
+// errNoTunnels is for a call that wants a tunnel through a connection of HTTP/2 to a node that takes none there.
+var errNoTunnels = errors.New("proxy: the node takes no tunnels over HTTP/2")
+
+// assign gives a call a stream on a connection, on a new one if need be, or lets it wait for one.
+func (p *poolH2) assign(k *callH2) error {
+	if k.protocol != nil && p.heard && !p.tunnels {
+		p.forget()
+		return errNoTunnels
+	}
+	c := p.withRoom(k)
+	if c == nil && p.mayDial() {
+		var err error
+		if c, err = p.dial(k.x.connectBound() + h2Grace); err != nil && len(p.clients) == 0 {
+			p.forget()
+			return err
+		}
+	}
+	switch {
+	case k.protocol != nil && (c == nil || !c.codec.PeerConnect()):
+		k.pool = p
+		p.asking = append(p.asking, k)
+	case c == nil:
+		k.pool = p
+		p.waiting = append(p.waiting, k)
+	default:
+		c.take(k)
+	}
+	return nil
+}
+
+// withRoom returns a connection that takes a call, the first that there is: the others run idle when the load goes down.
+func (p *poolH2) withRoom(k *callH2) *clientH2 {
+	for i := 0; i < len(p.clients); i++ {
+		c := p.clients[i]
+		if !c.conn.Current() || c.conn.Aged(k.x.service) {
+			c.retire() // it leaves the list, and what waits may have been given to others
+			i = -1
+			continue
+		}
+		room := p.streams
+		if c.codec.Settled() {
+			room = c.codec.PeerStreams()
+		}
+		if c.codec.Streams() < min(room, h2CallsPerConn) && (k.protocol == nil || c.codec.PeerConnect()) {
+			return c
+		}
+	}
+	return nil
+}
+
+// resting returns how many connections have no call.
+func (p *poolH2) resting() (n int) {
+	for _, c := range p.clients {
+		if c.calls == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// mayDial reports whether there may be one more connection. While the node has yet to say how many calls one takes, it may be all.
+func (p *poolH2) mayDial() bool {
+	for _, c := range p.clients {
+		if !c.codec.Settled() {
+			return false
+		}
+	}
+	return len(p.clients) < h2ConnsPerNode
+}
+
+// serve gives the calls that wait what room there is. It tells no exchange that its call has failed: whoever makes room may be in the midst of ending others.
+func (p *poolH2) serve() {
+	if p.serving || len(p.waiting)+len(p.asking) == 0 {
+		p.forget()
+		return
+	}
+	p.serving = true
+	defer func() { p.serving = false }()
+	for p.serveFirst(&p.waiting) {
+	}
+	for p.serveFirst(&p.asking) {
+	}
+	p.forget()
+}
+
+// serveFirst gives the call that has waited longest in a line its stream, and reports whether there was one, and room for it.
+func (p *poolH2) serveFirst(line *[]*callH2) bool {
+	if len(*line) == 0 {
+		return false
+	}
+	k := (*line)[0]
+	c := p.withRoom(k)
+	if c == nil && p.mayDial() {
+		c, _ = p.dial(k.x.connectBound() + h2Grace) // failWaiting hears why
+	}
+	if c == nil {
+		if len(p.clients) == 0 && !p.doomed {
+			p.doomed = true
+			p.worker.loop.Post(p.failWaiting)
+		}
+		return false
+	}
+	if k.protocol != nil && !c.codec.PeerConnect() {
+		return false
+	}
+	*line = slices.Delete(*line, 0, 1)
+	k.pool = nil
+	c.take(k)
+	return true
+}
+
+// failWaiting tries once more to get a connection for the calls that wait, and lets them fail where there is none left to wait for.
+func (p *poolH2) failWaiting() {
+	p.doomed = false
+	for len(p.waiting)+len(p.asking) > 0 && len(p.clients) == 0 {
+		k := p.first()
+		switch _, err := p.dial(k.x.connectBound() + h2Grace); {
+		case errors.Is(err, upstream.ErrFull) && p.conns > 0:
+			return // the end of one that is leaving makes room for another
+		case errors.Is(err, upstream.ErrFull):
+			k.failed(fault.New("wait for a connection", fault.Upstream, fault.Overloaded, err).Retryable(fault.Always))
+		case err != nil:
+			k.failed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
+		}
+	}
+	p.serve()
+}
+
+// first returns the call to fail first.
+func (p *poolH2) first() *callH2 {
+	if len(p.waiting) > 0 {
+		return p.waiting[0]
+	}
+	return p.asking[0]
+}
+
+// hear takes in what the settings of a connection say: whether its node takes tunnels. Calls that want one, and get none here, are made over HTTP/1.1.
+func (p *poolH2) hear(tunnels bool) {
+	p.heard, p.tunnels = true, tunnels
+	for !tunnels && len(p.asking) > 0 {
+		k := p.asking[0]
+		k.x.askOverHTTP1()
+	}
+	p.serve()
+}
+
+// failAsking lets the calls fail that wait to hear of a connection's settings, which will not come.
+func (p *poolH2) failAsking(e func(k *callH2) *fault.Error) {
+	for n := len(p.asking); n > 0 && len(p.asking) > 0; n-- {
+		k := p.asking[0]
+		k.failed(e(k))
+	}
+}
+
+// leave takes a call out of the line.
+func (p *poolH2) leave(k *callH2) {
+	for _, line := range []*[]*callH2{&p.waiting, &p.asking} {
+		if i := slices.Index(*line, k); i >= 0 {
+			*line = slices.Delete(*line, i, i+1)
+		}
+	}
+	p.forget()
+}
+
+// forget gives the pool up when nothing is in it.
+func (p *poolH2) forget() {
+	if len(p.clients)+len(p.waiting)+len(p.asking) == 0 {
+		delete(p.worker.poolsH2, p.node)
+	}
+}

@@ -1,0 +1,140 @@
+package proxy
+
+import (
+	"testing"
+	"time"
+
+	"sluice/codec"
+	"sluice/codec/h2"
+	"sluice/internal/testnet"
+	"sluice/internal/unit"
+	"sluice/upstream"
+)
+
+// oneStreamNode is a node that takes one stream on a connection. It answers all but the first and those that ask to hang, and says GOAWAY on the first connection once told to.
+func oneStreamNode(t *testing.T) (n *node, leave chan struct{}) {
+	leave = make(chan struct{})
+	n = newNode(t, speakH2(func(c *nodeConn, conn *h2.Conn, s *h2.Stream, req *codec.Request) []byte {
+		c.write("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x01") // SETTINGS
+		switch {
+		case c.n == 1:
+			c.await(leave)
+			return conn.AppendGoAway(nil, h2.NoError, false)
+		case string(req.Path()) == "/hang":
+			return nil
+		}
+		return okH2(conn, s)
+	}))
+	return n, leave
+}
+
+// Whoever makes room for a call may be in the midst of ending others, of the same client too: that there is no connection for it is told later. It is asked for once more then.
+func TestACallForWhichThereIsNoConnectionFailsLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		up   bool
+		want string
+	}{"the node is there": {true, "3: 200"}, "the node is gone": {false, "3: 502"}} {
+		t.Run(name, func(t *testing.T) {
+			n, leave := oneStreamNode(t)
+			g := newGateway(t, []string{n.addr}, overHTTP2, withAttempts(1), withService(func(c *upstream.Config) { c.Pool.MaxPerNode = 1 }))
+			p := g.dialH2(t)
+			p.ask("GET", "/", true)
+			var client *clientH2
+			g.await(t, "the node's bound", func(w *worker) bool {
+				if pool := w.onlyPoolH2(); pool != nil {
+					client = pool.clients[0]
+				}
+				return client != nil && client.codec.PeerStreams() == 1
+			})
+			p.ask("GET", "/", true)
+			g.await(t, "the second call to wait", func(*worker) bool { return len(client.pool.waiting) == 1 })
+			close(leave)
+			g.await(t, "the connection to leave", func(*worker) bool { return client.leaving })
+			if !c.up {
+				n.listener.Close()
+			}
+			if told := g.onLoop(func(w *worker) bool {
+				w.firstH2().codec.Each(func(s *h2.Stream) {
+					if r := s.Owner.(*requestH2); s.ID == 1 {
+						r.lost(clientGone(errStreamDone))
+					}
+				})
+				return len(client.pool.waiting) == 0
+			}); told {
+				t.Error("the second call was told of its end while the first was ended")
+			}
+			p.hears(c.want)
+		})
+	}
+}
+
+// A node that says GOAWAY on one of as many connections as it may have is reached by another at once, whatever is still under way on that one.
+func TestAConnectionThatLeavesMakesRoomForAnother(t *testing.T) {
+	n, leave := oneStreamNode(t)
+	g := newGateway(t, []string{n.addr}, overHTTP2)
+	for i := range h2ConnsPerNode {
+		g.connect(t).send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+		g.await(t, "a connection for each call", func(w *worker) bool {
+			pool := w.onlyPoolH2()
+			return pool != nil && len(pool.clients) == i+1 && pool.clients[i].calls == 1 && pool.clients[i].codec.PeerStreams() == 1
+		})
+	}
+	b := g.connect(t)
+	b.send(get)
+	g.await(t, "the last call to wait", func(w *worker) bool { return len(w.onlyPoolH2().waiting) == 1 })
+	close(leave)
+	b.answer().want(t, 200, "ok")
+	if g.onLoop(func(w *worker) bool { return w.onlyPoolH2().conns != h2ConnsPerNode+1 }) {
+		t.Error("the call of the connection that leaves was ended")
+	}
+}
+
+// poolGateway is a gateway with a node over HTTP/2 and a pool of that configuration, and asks of it.
+func poolGateway(t *testing.T, change func(*upstream.PoolConfig)) (g *gateway, n *node) {
+	n = newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte { return okH2(conn, s) }))
+	return newGateway(t, []string{n.addr}, overHTTP2, withClock(), withService(func(c *upstream.Config) { change(&c.Pool) })), n
+}
+
+// A connection that has served what it may takes no more; its node is told why, and it ends with its last call.
+func TestAConnectionOverHTTP2ServesNoMoreRequestsThanItMay(t *testing.T) {
+	g, n := poolGateway(t, func(c *upstream.PoolConfig) { c.MaxRequests = 3 })
+	b := g.connect(t)
+	for range 9 {
+		b.wantGet("ok")
+	}
+	if opened := n.opened.Load(); opened != 3 {
+		t.Errorf("%d connections for nine requests, want three", opened)
+	}
+}
+
+func TestAConnectionOverHTTP2IsUsedForNoLongerThanItMay(t *testing.T) {
+	g, n := poolGateway(t, func(c *upstream.PoolConfig) { c.MaxAge = unit.Duration(10 * time.Second) })
+	b := g.connect(t)
+	for range 9 {
+		b.wantGet("ok")
+		g.pass(t, 2*time.Second)
+	}
+	if opened := n.opened.Load(); opened != 2 {
+		t.Errorf("%d connections in 18 seconds, want two", opened)
+	}
+}
+
+// A connection without a call rests as long as the service says, and not at all where it keeps none.
+func TestAConnectionOverHTTP2RestsAsLongAsItMay(t *testing.T) {
+	g, n := poolGateway(t, func(c *upstream.PoolConfig) { c.IdleTimeout = unit.Duration(5 * time.Second) })
+	g.connect(t).wantGet("ok")
+	g.runOut(t, 5*time.Second, func(w *worker) bool { return w.onlyPoolH2() != nil })
+	testnet.Await(t, "the connection to end", func() bool { return n.open() == 0 })
+	none := 0
+	g, n = poolGateway(t, func(c *upstream.PoolConfig) { c.MaxIdlePerWorker = &none })
+	g.connect(t).wantGet("ok")
+	testnet.Await(t, "the connection to end", func() bool { return n.open() == 0 })
+}
+
+// onlyPoolH2 returns the connections to the only node that has any over HTTP/2, or nil.
+func (w *worker) onlyPoolH2() *poolH2 {
+	for _, pool := range w.poolsH2 {
+		return pool
+	}
+	return nil
+}

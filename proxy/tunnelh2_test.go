@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"sluice/codec"
+	"sluice/codec/h2"
+	"sluice/internal/testnet"
+)
+
+const askWebSocket = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// tunnelNode takes tunnels over HTTP/2, greets and echoes, and tells the test of heads and of streams that were given up. It ends its side with the client.
+func tunnelNode(t *testing.T) (n *node, heads, resets chan string) {
+	heads, resets = make(chan string, 10), make(chan string, 10)
+	n = newNode(t, tunnelH2(func(c *nodeConn, conn *h2.Conn, ev *h2.Event, req *codec.Request) []byte {
+		switch ev.Kind {
+		case h2.EventOpen:
+			head := req.Method.String() + " " + string(req.Target())
+			for i := range req.Header.Len() {
+				head += " " + string(req.Header.Name(i)) + "=" + string(req.Header.Value(i))
+			}
+			heads <- head
+			var resp codec.Response
+			resp.Reset(nil)
+			resp.Status, resp.Framing = 200, codec.Framing{Kind: codec.BodyStream}
+			return conn.AppendData(conn.AppendResponseHead(nil, ev.Stream, &resp, false), ev.Stream, []byte("hello"), false)
+		case h2.EventData:
+			conn.CreditConn(len(ev.Data))
+			conn.CreditStream(ev.Stream, len(ev.Data))
+			return conn.AppendData(nil, ev.Stream, ev.Data, ev.End)
+		case h2.EventReset:
+			resets <- ev.Code.String()
+		}
+		return nil
+	}))
+	return n, heads, resets
+}
+
+// RFC 8441 §4, §5: a WebSocket goes to a node that takes tunnels over HTTP/2 as an extended CONNECT, which has no key; what a client of HTTP/1.1 expects in return is made here
+// (the example of RFC 6455 §1.3).
+func TestAWebSocketGoesToItsNodeOverHTTP2(t *testing.T) {
+	n, heads, _ := tunnelNode(t)
+	g := newGateway(t, []string{n.addr}, overHTTP2, withLog())
+	for range 2 { // before and after the node's settings are known
+		b := g.connect(t)
+		b.send(askWebSocket)
+		head := ""
+		for !strings.HasSuffix(head, "\r\n\r\n") {
+			line, err := b.r.ReadString('\n')
+			if head += line; err != nil {
+				t.Fatalf("%v after %q", err, head)
+			}
+		}
+		for _, want := range []string{"HTTP/1.1 101 ", "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "\r\nUpgrade: websocket\r\n", "\r\nConnection: Upgrade\r\n"} {
+			if !strings.Contains(head, want) {
+				t.Errorf("no %q in %q", want, head)
+			}
+		}
+		if got := testnet.Receive(t, "the node to be asked", heads); !strings.HasPrefix(got, "GET /chat ") || !strings.Contains(got, "Upgrade=websocket") || strings.Contains(strings.ToLower(got), "websocket-key") {
+			t.Errorf("the node was asked %q", got)
+		}
+		b.send(" echo")
+		if err := b.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(b.r); err != nil || string(rest) != "hello echo" {
+			t.Errorf("%q, %v", rest, err)
+		}
+	}
+	for _, line := range g.logged(t, 2) {
+		if line.Status != 101 || line.Flag != "" || line.BytesIn != 5 || line.BytesOut != 10 {
+			t.Errorf("logged %+v", line)
+		}
+	}
+	if opened := n.opened.Load(); opened != 1 {
+		t.Errorf("%d connections to the node", opened)
+	}
+}
+
+// A tunnel of HTTP/2 on both sides is one stream to the other; a large run passes in spite of the windows.
+func TestATunnelFromHTTP2ToHTTP2(t *testing.T) {
+	n, _, resets := tunnelNode(t)
+	p := newGateway(t, []string{n.addr}, overHTTP2).dialH2(t)
+	s := p.askWebSocket()
+	p.hears("1: 200")
+	run := strings.Repeat("run", 10_000)
+	for range 10 {
+		had := p.body[1].Len()
+		p.data(s, run, false)
+		p.until("the echo", func() bool { return p.body[1].Len() >= had+len(run)-len("hello") })
+	}
+	p.say(p.codec.AppendReset(nil, s, h2.Cancel))
+	if code := testnet.Receive(t, "the node's stream to be given up", resets); code != "CANCEL" {
+		t.Error(code)
+	}
+}
+
+// A node may refuse a tunnel as any request.
+func TestATunnelThatItsNodeRefusesIsAnAnswer(t *testing.T) {
+	n := newNode(t, tunnelH2(func(_ *nodeConn, conn *h2.Conn, ev *h2.Event, _ *codec.Request) []byte {
+		if ev.Kind != h2.EventOpen {
+			return nil
+		}
+		var resp codec.Response
+		resp.Reset(nil)
+		resp.Status, resp.Framing = 403, codec.Framing{Kind: codec.BodyLength, Length: 2}
+		return conn.AppendData(conn.AppendResponseHead(nil, ev.Stream, &resp, false), ev.Stream, []byte("no"), true)
+	}))
+	b := newGateway(t, []string{n.addr}, overHTTP2).connect(t)
+	b.send(askWebSocket)
+	b.answer().want(t, 403, "no")
+	b.send(askWebSocket)
+	b.answer().want(t, 403, "no")
+}
+
+// A node that speaks both protocols and takes no tunnels over HTTP/2 gets them over HTTP/1.1; one that speaks HTTP/2 alone cannot have any, which is a clear error.
+func TestATunnelToANodeThatTakesNoneOverHTTP2(t *testing.T) {
+	both := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", "websocket")
+			w.Header().Set("Sec-WebSocket-Accept", "y")
+			w.WriteHeader(101)
+			return
+		}
+		_, _ = io.WriteString(w, "ok")
+	}))
+	both.Config.Protocols = new(http.Protocols)
+	both.Config.Protocols.SetHTTP1(true)
+	both.Config.Protocols.SetUnencryptedHTTP2(true)
+	both.Start()
+	t.Cleanup(func() { both.CloseClientConnections(); both.Close() })
+	g := newGateway(t, []string{both.Listener.Addr().String()}, overHTTP2)
+	for range 2 {
+		b := g.connect(t)
+		b.send(askWebSocket)
+		if a := b.answer(); a.status != 101 || a.get("Sec-WebSocket-Accept") != "y" {
+			t.Errorf("got %q", a.head)
+		}
+		g.connect(t).wantGet("ok")
+	}
+
+	alone := newNode(t, func(c *nodeConn) {
+		if first, _ := c.r.Peek(3); string(first) == "PRI" {
+			speakH2(func(*nodeConn, *h2.Conn, *h2.Stream, *codec.Request) []byte { return nil })(c)
+		}
+	})
+	b := newGateway(t, []string{alone.addr}, overHTTP2).connect(t)
+	b.send(askWebSocket)
+	b.answer().wantError(t, 502, "upstream_reset")
+
+	b = newGateway(t, []string{closedPort(t)}, overHTTP2).connect(t)
+	b.send(askWebSocket)
+	b.answer().wantError(t, 502, "upstream_connect")
+}
