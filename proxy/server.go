@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Workers        int // event loops, at least 1
 	PinWorkers     bool
+	NoRing         bool // no reads and writes are gathered through io_uring
 	Listeners      []ListenerConfig
 	TrustedProxies []netip.Prefix
 	Limits         LimitsConfig

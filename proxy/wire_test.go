@@ -64,7 +64,17 @@ type wireCut func(string) []string
 
 // TestWire runs the cases of testdata/wire, each with its bytes in one piece, one by one, and cut in two at every point. The gateway has read every piece before
 // the next one is written.
-func TestWire(t *testing.T) {
+func TestWire(t *testing.T) { runWire(t, (*wireGateway).runAll) }
+
+// The cases again, each in one piece and byte by byte, where the kernel gathers no reads and writes.
+func TestWireWithoutARing(t *testing.T) {
+	runWire(t, func(w *wireGateway, t *testing.T, c *wireCase) {
+		w.runCuts(t, c, 0)
+	}, func(s *setup) { s.config.NoRing = true })
+}
+
+// runWire runs every case on gateways with the options.
+func runWire(t *testing.T, run func(*wireGateway, *testing.T, *wireCase), options ...option) {
 	files, err := filepath.Glob("testdata/wire/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
@@ -76,7 +86,7 @@ func TestWire(t *testing.T) {
 			c := archive.wireCase(sub)
 			key := fmt.Sprintf("%+v, %t", c.config, c.givenUp())
 			if gateways[key] == nil {
-				gateways[key] = newWireGateway(t, &c.config)
+				gateways[key] = newWireGateway(t, &c.config, options...)
 			}
 			w := gateways[key]
 			if *update {
@@ -84,7 +94,7 @@ func TestWire(t *testing.T) {
 				archive.update(sub, w.current.got, got)
 				return
 			}
-			w.runAll(sub, c)
+			run(w, sub, c)
 		})
 	}
 }
@@ -95,6 +105,11 @@ func (w *wireGateway) runAll(t *testing.T, c *wireCase) {
 	for _, s := range c.steps {
 		longest = max(longest, len(s.answer))
 	}
+	w.runCuts(t, c, longest)
+}
+
+// runCuts runs a case with the cuts of up to longest bytes.
+func (w *wireGateway) runCuts(t *testing.T, c *wireCase, longest int) {
 	for name, cut := range wireCuts(longest) {
 		if got := w.run(t, cut, c); got != c.want {
 			t.Errorf("%s: the client got\n%q\nwant\n%q", name, got, c.want)
@@ -162,7 +177,7 @@ type wireGateway struct {
 	mu      sync.Mutex // guards current
 }
 
-func newWireGateway(t *testing.T, config *wireConfig) *wireGateway {
+func newWireGateway(t *testing.T, config *wireConfig, options ...option) *wireGateway {
 	w := &wireGateway{current: new(wireRun)}
 	n := newNode(t, func(c *nodeConn) {
 		for {
@@ -187,7 +202,7 @@ func newWireGateway(t *testing.T, config *wireConfig) *wireGateway {
 	if len(paths) == 0 {
 		paths = []string{"/*"}
 	}
-	w.gateway = newGateway(t, []string{n.addr}, withTrusted(config.Trusted...),
+	w.gateway = newGateway(t, []string{n.addr}, append(options, withTrusted(config.Trusted...),
 		withRoute(router.Rule[*Route]{ID: "all", Paths: paths, Methods: config.Methods}),
 		withLimits(func(c *LimitsConfig) {
 			if config.Body > 0 {
@@ -196,7 +211,7 @@ func newWireGateway(t *testing.T, config *wireConfig) *wireGateway {
 			if config.Fields > 0 {
 				c.HeaderCount = config.Fields
 			}
-		}))
+		}))...)
 	w.node = n
 	return w
 }

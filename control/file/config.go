@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Workers        int                     `json:"workers"`         // event loops; 0 = the CPUs that this process may use
 	PinWorkers     bool                    `json:"pin_workers"`     // worker i runs on CPU i alone
+	IOUring        bool                    `json:"io_uring"`        // gather reads and writes where the kernel permits
 	DataDir        string                  `json:"data_dir"`        // embedded etcd, last good snapshot, admin token
 	Zone           string                  `json:"zone"`            // where the gateway is; nodes of the same metadata.zone are preferred; "" = nowhere
 	Listeners      []proxy.ListenerConfig  `json:"listeners"`       // where downstream connections are taken
@@ -59,6 +60,7 @@ type EtcdConfig struct {
 // SetDefaults sets everything to what an empty file means. A file is decoded over it.
 func (c *Config) SetDefaults() {
 	*c = Config{
+		IOUring:        true,
 		DataDir:        "sluice-data",
 		Listeners:      proxy.DefaultListeners(),
 		TrustedProxies: []string{},

@@ -44,13 +44,15 @@ type Conn struct {
 	layer Layer // nil for plain TCP
 
 	// Read side.
-	in     []byte // borrowed; nil when there is nothing unread
-	r, w   int    // in[r:w] is unread
-	paused bool   // no Data until Resume
-	more   bool   // the kernel may have bytes: an edge was seen and not yet answered by EAGAIN or a short read
-	wet    bool   // with a layer: more is about the layer, and this about the kernel beneath it
-	eof    bool   // EOF has been told
-	shut   bool   // the peer has ended its side or the connection is broken, so a short read does not mean that all was read
+	in         []byte     // borrowed; nil when there is nothing unread
+	r, w       int        // in[r:w] is unread
+	paused     bool       // no Data until Resume
+	more       bool       // the kernel may have bytes: an edge was seen and not yet answered by EAGAIN or a short read
+	fetched    fetched    // what the ring has read and no event has told yet
+	fetchErrno unix.Errno // when that is an error
+	wet        bool       // with a layer: more is about the layer, and this about the kernel beneath it
+	eof        bool       // EOF has been told
+	shut       bool       // the peer has ended its side or the connection is broken, so a short read does not mean that all was read
 
 	// Write side.
 	out       []byte              // borrowed; written in this turn and not yet handed to the kernel
@@ -71,6 +73,7 @@ type Conn struct {
 	onReady       bool // stands in the loop's ready list
 	dirty         bool // stands in one of the loop's flush lists
 	gathers       bool // in that of the end of the turn
+	dirtySince    int  // the loop's cursor when it was put there
 	failOnHangup  bool
 	congestMarked bool
 }
@@ -130,11 +133,14 @@ func (c *Conn) Close() {
 	if c.closed {
 		return
 	}
+	l := c.loop
+	if c.dirty && c.dirtySince != l.cursor { // written for an earlier event: it is only on account of the batch that it is not sent
+		c.push()
+	}
 	if c.layer != nil {
 		c.leaveLayer()
 	}
 	c.closed = true
-	l := c.loop
 	l.release(c.slot)
 	l.conns--
 	// Closing takes the descriptor out of the epoll set, since nothing else refers to the socket.
@@ -191,7 +197,9 @@ func (c *Conn) event(events uint32) {
 	}
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.closed {
 		c.more, c.wet = true, true
-		if !c.onReady { // else what is unread has to be seen first, and above all before an end
+		if c.fetched != fetchedNothing {
+			c.takeFetched()
+		} else if !c.onReady { // else what is unread has to be seen first, and above all before an end
 			c.read()
 		}
 	}

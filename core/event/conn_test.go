@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -317,43 +318,56 @@ func (p *pong) Data(c *Conn) {
 	c.Consume(len(c.Unread()))
 }
 
-// The data path allocates nothing: not to wait, to read, to write, and not for the buffers between.
+// The data path allocates nothing: not to wait, to read, to write, and not for the buffers between, with a ring and without.
 func TestARoundTripAllocatesNothing(t *testing.T) {
-	l, err := NewLoop(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.closeAll() // the test takes the turns of the loop itself, on its own goroutine
-	steps := []func(){l.dispatch, l.runReady, l.runPosted, l.runTimers}
-	turn := func() {
-		if err := l.wait(); err != nil {
-			t.Fatal(err)
-		}
-		for _, step := range steps {
-			l.step(step)
-		}
-	}
-	fds, addr, err := Bind(loopback, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, client := &pong{}, &pong{}
-	if _, err := l.Listen(fds[0], func(*Conn, error) Handler { return server }); err != nil {
-		t.Fatal(err)
-	}
-	c, err := l.Dial(addr, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Write(pattern(500))
-	for client.rounds < 100 {
-		turn()
-	}
-	if n := testing.AllocsPerRun(1000, func() {
-		for want := client.rounds + 1; client.rounds < want; {
-			turn()
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+	for name, ring := range map[string]bool{"plain": false, "ring": true} {
+		t.Run(name, func(t *testing.T) {
+			l, err := NewLoop(Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.closeAll() // the test takes the turns of the loop itself, on its own goroutine
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			if ring {
+				needRing(t)
+				if l.ring, err = newRing(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			steps := []func(){l.dispatch, l.runReady, l.runPosted, l.runTimers}
+			turn := func() {
+				if err := l.wait(); err != nil {
+					t.Fatal(err)
+				}
+				for _, step := range steps {
+					l.step(step)
+				}
+			}
+			fds, addr, err := Bind(loopback, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Listen(fds[0], func(*Conn, error) Handler { return &pong{} }); err != nil {
+				t.Fatal(err)
+			}
+			clients := [3]*pong{{}, {}, {}} // so that there is something to gather
+			for _, client := range clients {
+				c, err := l.Dial(addr, client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Write(pattern(500))
+			}
+			rounds := func(n int) {
+				for want := clients[0].rounds + n; clients[0].rounds < want; {
+					turn()
+				}
+			}
+			rounds(100)
+			if n := testing.AllocsPerRun(1000, func() { rounds(1) }); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
 	}
 }

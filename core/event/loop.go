@@ -12,7 +12,8 @@
 //	  │                                       about        goroutines                  many messages │
 //	  └──────────────────────────────────────────────────────────────────────────────────────────────┘
 //
-// What handlers write is sent at the end of the step in which it was written, or of the turn where the connection gathers.
+// What handlers write is sent at the end of the step in which it was written, or of the turn where the connection gathers. Where the kernel has io_uring,
+// dispatch goes by batches of events: what one batch reads, and what the one before has written, is a single system call (batch.go).
 package event
 
 import (
@@ -20,6 +21,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +32,7 @@ type Options struct {
 	CPU     int          // the thread is pinned to CPU-1; 0 = not pinned
 	Logger  *slog.Logger // for panics; nil = the default logger
 	OnPanic func()       // called after a panic in a handler was survived, to count it
+	NoRing  bool         // every read and write is a system call of its own, also where io_uring could gather them
 	Now     func() int64 // nanoseconds of a monotonic clock; nil = the runtime's. For tests
 
 	Connect Connect // nil = the kernel's. For tests
@@ -57,6 +60,7 @@ type slot struct {
 type Loop struct {
 	opts   Options
 	poller *poller
+	ring   *ring // nil while it does not run, or where there is none
 	mail   *mailbox
 	wheel  wheel
 	now    int64 // loop time of this turn, in nanoseconds
@@ -67,15 +71,18 @@ type Loop struct {
 	conns int
 
 	// Work of this turn.
-	pending int     // events that epoll reported
-	cursor  int     // the next of them
-	ready   []*Conn // connections with work that was put off
-	working []*Conn // the part of ready that is being worked on
-	dirty   []*Conn // connections with bytes to flush at the end of the step
-	shaking []*Conn // connections whose handshake can go on, oldest first
-	letters *letter // posted functions that are being run
-	current source  // whose handler is running
-	stopped bool    // Run returns after this turn
+	pending  int       // events that epoll reported
+	cursor   int       // the next of them
+	ready    []*Conn   // connections with work that was put off
+	working  []*Conn   // the part of ready that is being worked on
+	dirty    []*Conn   // connections with bytes to flush at the end of the step
+	shaking  []*Conn   // connections whose handshake can go on, oldest first
+	batchEnd int       // the events before it have been read for
+	calls    []batched // that the ring makes, or has made
+	settled  int       // so many of calls are done with
+	letters  *letter   // posted functions that are being run
+	current  source    // whose handler is running
+	stopped  bool      // Run returns after this turn
 
 	gathering []*Conn // connections with bytes to flush at the end of the turn
 
@@ -116,6 +123,9 @@ func NewLoop(opts Options) (*Loop, error) {
 	return l, nil
 }
 
+// noRing lets the first loop of the process say so, for all of them.
+var noRing sync.Once
+
 // Run works until Stop and returns nil, or until epoll fails. It keeps the goroutine on one thread for good. Connections and listeners that are
 // still there at the end are closed without a word to their handlers.
 func (l *Loop) Run() error {
@@ -124,6 +134,12 @@ func (l *Loop) Run() error {
 	if l.opts.CPU > 0 {
 		if err := pin(l.opts.CPU - 1); err != nil {
 			return err
+		}
+	}
+	if !l.opts.NoRing {
+		var err error
+		if l.ring, err = newRing(); err != nil {
+			noRing.Do(func() { l.opts.Logger.Info("event: every read and write is a system call of its own", "reason", err) })
 		}
 	}
 	steps := [...]func(){l.dispatch, l.runHandshakes, l.runReady, l.runPosted, l.runTimers, l.flushGathered}
@@ -141,7 +157,7 @@ func (l *Loop) Run() error {
 
 // wait gathers events. It looks before it sleeps, and sleeps only when no work is left over.
 func (l *Loop) wait() (err error) {
-	l.cursor = 0
+	l.cursor, l.batchEnd = 0, 0
 	l.pending = l.poller.poll()
 	if l.pending > 0 || len(l.ready) > 0 || len(l.shaking) > 0 || !l.mail.lieDown() {
 		return nil
@@ -157,14 +173,23 @@ func (l *Loop) wait() (err error) {
 
 // dispatch hands each event to its source, unless that has gone meanwhile.
 func (l *Loop) dispatch() {
+	if l.ring != nil {
+		l.dispatchBatches()
+		return
+	}
 	for l.cursor < l.pending {
-		events, t := l.poller.event(l.cursor)
-		l.cursor++
-		if s := &l.slots[t.index]; s.gen == t.gen && s.source != nil {
-			l.current = s.source
-			s.source.event(events)
-			l.flush()
-		}
+		l.dispatchNext()
+		l.flush()
+	}
+}
+
+// dispatchNext hands over one event.
+func (l *Loop) dispatchNext() {
+	events, t := l.poller.event(l.cursor)
+	l.cursor++
+	if s := &l.slots[t.index]; s.gen == t.gen && s.source != nil {
+		l.current = s.source
+		s.source.event(events)
 	}
 }
 
@@ -225,6 +250,12 @@ func (l *Loop) flush() {
 
 // flushGathered sends what the connections that gather have written in this turn. What follows from it is flushed as ever, and may make one of them dirty again.
 func (l *Loop) flushGathered() {
+	for l.ring != nil && len(l.gathering) > 0 {
+		l.dirty = append(l.dirty, l.gathering...)
+		clear(l.gathering)
+		l.gathering = l.gathering[:0]
+		l.batch()
+	}
 	for len(l.gathering) > 0 {
 		last := len(l.gathering) - 1
 		c := l.gathering[last]
@@ -354,6 +385,9 @@ func (l *Loop) closeAll() {
 
 // giveUp closes the loop's own descriptors.
 func (l *Loop) giveUp() {
+	if l.ring != nil {
+		l.ring.close()
+	}
 	l.mail.close()
 	l.poller.close()
 }

@@ -44,14 +44,17 @@ func (c *Conn) Yield() {
 }
 
 // read takes what the kernel has, within the bound of a turn.
-func (c *Conn) read() {
+func (c *Conn) read() { c.readOn(readsPerTurn) }
+
+// readOn is read within another bound.
+func (c *Conn) readOn(reads int) {
 	if c.layer != nil {
 		if !c.shaking {
 			c.readLayer()
 		}
 		return
 	}
-	for range readsPerTurn {
+	for range reads {
 		if c.paused || c.eof {
 			return
 		}

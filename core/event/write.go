@@ -153,13 +153,13 @@ func (c *Conn) finishWith(f finish) {
 }
 
 func (c *Conn) markDirty() {
-	switch {
-	case c.dirty:
-	case c.gathers:
-		c.dirty = true
+	if c.dirty {
+		return
+	}
+	c.dirty, c.dirtySince = true, c.loop.cursor
+	if c.gathers {
 		c.loop.gathering = append(c.loop.gathering, c)
-	default:
-		c.dirty = true
+	} else {
 		c.loop.dirty = append(c.loop.dirty, c)
 	}
 }

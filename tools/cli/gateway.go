@@ -134,6 +134,7 @@ func (g *gateway) startWorkers(context.Context) error {
 	g.server, err = proxy.New(proxy.Config{
 		Workers:        workers,
 		PinWorkers:     g.config.PinWorkers,
+		NoRing:         !g.config.IOUring,
 		Listeners:      g.config.Listeners,
 		TrustedProxies: trusted,
 		Limits:         g.config.Limits,

@@ -1,0 +1,244 @@
+package event
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// A system call costs a quarter of a microsecond and more before it has done anything, and a small exchange needs four: two reads and two writes. With a
+// ring the first reads of a batch of events, and the writes that the batch before has led to, are one call. Nothing else changes: each is complete when the
+// ring has been entered, as if it had been made alone.
+
+// batchSize is how many events share an entry into the kernel. With more of them the first in a batch wait for the last, and little is gained.
+const batchSize = 16
+
+// batched is a read or a write that is made through the ring.
+type batched struct {
+	conn  *Conn
+	out   []byte     // what a write sends, borrowed; nil of a read
+	size  int        // of a read's window
+	n     int        // what came of it, once it is made
+	errno unix.Errno // or why it failed
+	made  bool
+}
+
+// fetched is what a read through the ring has brought, until the connection's event is handled.
+type fetched uint8
+
+const (
+	fetchedNothing fetched = iota // there was none
+	fetchedShort                  // bytes, and there are no more
+	fetchedFull                   // as many bytes as there was room for
+	fetchedAgain                  // EAGAIN
+	fetchedEnd                    // the peer sends no more
+	fetchedError
+)
+
+// dispatchBatches is dispatch with a ring.
+func (l *Loop) dispatchBatches() {
+	l.settleCalls() // of a batch that a panic has cut short
+	for l.cursor < l.pending {
+		if l.cursor >= l.batchEnd {
+			l.batchEnd = min(l.cursor+batchSize, l.pending)
+			l.batch()
+		}
+		for l.cursor < l.batchEnd {
+			l.dispatchNext()
+		}
+	}
+	l.batch()
+}
+
+// batch sends what was written since the last time, and reads for the events of the batch that begins.
+func (l *Loop) batch() {
+	if l.ring == nil { // it has just broken
+		l.flush()
+		return
+	}
+	for l.flushApart() {
+	}
+	for _, c := range l.dirty {
+		if c.dirty { // a panic in flushApart can leave one there twice
+			l.prepareWrite(c)
+		}
+	}
+	clear(l.dirty)
+	l.dirty = l.dirty[:0]
+	for i := l.cursor; i < l.batchEnd; i++ {
+		events, t := l.poller.event(i)
+		if s := &l.slots[t.index]; s.gen == t.gen {
+			if c, ok := s.source.(*Conn); ok && c.fetchable(events) {
+				l.prepareRead(c)
+			}
+		}
+	}
+	l.makeCalls()
+	l.settleCalls()
+}
+
+// flushApart flushes the connections that have more to do than one write, and those beyond the ring's room, and reports whether there was one. It may call handlers,
+// which may do anything to the others: so it is over, and has found nothing, before the first call is prepared.
+func (l *Loop) flushApart() (found bool) {
+	kept := 0
+	for i := 0; i < len(l.dirty); i++ {
+		c := l.dirty[i]
+		if kept < len(l.ring.sqes)-batchSize && c.batchable() {
+			l.dirty[kept] = c
+			kept++
+			continue
+		}
+		found = true
+		c.dirty = false
+		if !c.closed {
+			c.flush()
+		}
+	}
+	clear(l.dirty[kept:])
+	l.dirty = l.dirty[:kept]
+	return found
+}
+
+// batchable reports whether one write is all that a flush would do, but for what follows it.
+func (c *Conn) batchable() bool {
+	return len(c.out) > 0 && c.queue == nil && !c.full && !c.closed && c.layer == nil && !c.connecting && !c.shaking && c.broken == nil
+}
+
+func (l *Loop) prepareWrite(c *Conn) {
+	flags := uint32(0)
+	if c.finish != finishNothing { // see Conn.send
+		flags = unix.MSG_MORE
+	}
+	l.ring.prepare(opSend, c.fd, c.out, flags, uint64(len(l.calls)))
+	l.calls = append(l.calls, batched{conn: c, out: c.out})
+	c.out, c.dirty = nil, false
+}
+
+// fetchable reports whether the first thing that an event does is to read.
+func (c *Conn) fetchable(events uint32) bool {
+	return events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.full && !c.paused && !c.eof && !c.onReady &&
+		c.layer == nil && !c.connecting && !c.shaking && c.broken == nil
+}
+
+func (l *Loop) prepareRead(c *Conn) {
+	window := c.window()
+	if len(window) == 0 {
+		return
+	}
+	l.ring.prepare(opRecv, c.fd, window, 0, uint64(len(l.calls)))
+	l.calls = append(l.calls, batched{conn: c, size: len(window)})
+}
+
+// makeCalls enters the kernel, and notes what the reads have brought. No handler is called.
+func (l *Loop) makeCalls() {
+	if len(l.calls) > 1 {
+		err := l.ring.enter()
+		for {
+			id, n, errno, ok := l.ring.completed()
+			if !ok {
+				break
+			}
+			call := &l.calls[id]
+			call.n, call.errno, call.made = n, errno, true
+		}
+		if err != nil { // nobody has seen it
+			l.opts.Logger.Error("event: the ring is given up", "error", err)
+			l.ring.close()
+			l.ring = nil
+		}
+	} else if len(l.calls) == 1 { // cheaper alone
+		l.ring.prepared = 0
+	}
+	for i := range l.calls {
+		call := &l.calls[i]
+		if call.out != nil {
+			continue
+		}
+		if c := call.conn; !call.made || call.errno == unix.EINTR || call.errno == unix.ECANCELED {
+			call.n, call.errno = sysRead(c.fd, c.in[c.w:c.w+call.size])
+		}
+		call.conn.noteFetched(call)
+	}
+}
+
+// noteFetched keeps what a read has brought for the event.
+func (c *Conn) noteFetched(call *batched) {
+	switch {
+	case call.errno == unix.EINTR: // the event will read
+	case call.errno == unix.EAGAIN:
+		c.fetched = fetchedAgain
+	case call.errno != 0:
+		c.fetched, c.fetchErrno = fetchedError, call.errno
+	case call.n == 0:
+		c.fetched = fetchedEnd
+	case call.n == call.size:
+		c.fetched = fetchedFull
+	default:
+		c.fetched = fetchedShort
+	}
+	c.w += call.n
+}
+
+// settleCalls carries out what follows the writes. It may call handlers.
+func (l *Loop) settleCalls() {
+	for l.settled < len(l.calls) {
+		call := l.calls[l.settled]
+		l.settled++
+		if call.out != nil {
+			l.current = call.conn
+			call.conn.written(&call)
+		}
+	}
+	clear(l.calls)
+	l.calls, l.settled = l.calls[:0], 0
+}
+
+// written goes on behind a write as Conn.flush does.
+func (c *Conn) written(call *batched) {
+	switch {
+	case c.closed:
+	case !call.made || call.errno == unix.EINTR || call.errno == unix.ECANCELED:
+		c.ending = c.finish != finishNothing
+		c.transmit(call.out)
+		c.ending = false
+	default:
+		c.enqueue(call.out[c.taken(call.n, call.errno, len(call.out)):])
+	}
+	c.loop.buffers.put(call.out)
+	if !c.closed && !c.dirty && c.finish != finishNothing && c.queue == nil && c.broken == nil {
+		c.finishNow()
+	}
+}
+
+// takeFetched does what read would have done with the first of its reads.
+func (c *Conn) takeFetched() {
+	what := c.fetched
+	c.fetched = fetchedNothing
+	switch what {
+	case fetchedShort:
+		c.more = c.shut
+	case fetchedAgain:
+		c.more = false
+	case fetchedError:
+		if err := fmt.Errorf("event: read: %w", c.fetchErrno); c.paused || c.onReady {
+			c.breakWith(err)
+		} else {
+			c.fail(err)
+		}
+		return
+	}
+	if c.paused || c.onReady { // since it was read; Resume and the ready list find the bytes
+		c.settle()
+		return
+	}
+	if what == fetchedShort || what == fetchedFull {
+		c.handler.Data(c)
+		if c.closed {
+			return
+		}
+	}
+	c.settle()
+	if c.more && !c.onReady && !c.shaking {
+		c.readOn(readsPerTurn - 1) // an end is told by the kernel as often as it is asked
+	}
+}
