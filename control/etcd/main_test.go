@@ -90,7 +90,9 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // run runs a source on client until the test ends, or the function it returns is called, and waits for the first batch.
 func run(t *testing.T, client *Client, options Options, sink *recorder) (*Source, func()) {
 	t.Helper()
-	options.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	if options.Log == nil {
+		options.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
 	source := NewSource(client, options)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

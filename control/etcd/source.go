@@ -59,7 +59,7 @@ type Status struct {
 //
 //	            ┌────────────── lost: wait a little ──────────────┐
 //	            v                                                 │
-//	start ──> list at R ──> watch from R+1 ──> event: hand on, R = its revision
+//	start ──> list at R ──> watch from R ────> event: hand on, R = its revision
 //	            ^                │      ^─────> progress notice: R = its revision
 //	            └────────────────┘
 //	     compacted, restored, canceled, audit: list again, hand on only what differs
@@ -131,6 +131,7 @@ var (
 	errCanceled  = errors.New("etcd canceled the watch")
 	errSilent    = errors.New("etcd has gone silent")
 	errClosed    = errors.New("the watch was closed")
+	errBehind    = errors.New("the library resumed the watch behind all that is stored, where it hears of no progress") // no fault: begin it at the cursor again
 	errLost      = errors.New("the connection to etcd was lost")
 )
 
@@ -182,8 +183,10 @@ func (s *Source) connect(ctx context.Context, reason *string) error {
 		}
 	}
 	if err == nil {
-		err = s.watch(ctx, conn)
-		s.auditOwed = true // the next watch may be another server's
+		for err = errBehind; errors.Is(err, errBehind); {
+			err = s.watch(ctx, conn)
+			s.auditOwed = true // the next watch may be another server's
+		}
 	}
 	if ctx.Err() == nil && needsConnection(err) {
 		s.client.retire(conn)

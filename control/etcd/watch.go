@@ -13,6 +13,8 @@ import (
 const (
 	silentPeriods = 3 // progress periods without a word after which a watch is taken for dead
 
+	resumedIn = 500 * time.Millisecond // at most, after a new connection, until a watch that has said nothing there is looked at
+
 	// A change that comes alone is applied at once. Changes that come within calm of the last batch are a burst, and are applied
 	// together: when no more come for burstIdle, or burstMost after the first.
 	calm      = 10 * time.Millisecond
@@ -28,7 +30,9 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 	defer cancel()
 	silence := silentPeriods * s.options.ProgressPeriod
 	impatience := time.AfterFunc(requestTimeout, cancel) // Watch returns only once the server has answered
-	changes := conn.Watch(ctx, s.client.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(s.cursor+1),
+	// From the cursor itself, and not from behind it: a server says nothing of the progress of a watch that begins later than what is stored, so a store in which
+	// nothing happens would look like one that has gone. What is told twice is skipped.
+	changes := conn.Watch(ctx, s.client.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(max(s.cursor, 1)),
 		clientv3.WithCreatedNotify(), clientv3.WithProgressNotify(), clientv3.WithFragment())
 	if !impatience.Stop() {
 		return errSilent
@@ -47,12 +51,16 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 	defer audits.stop()
 	watchdog := time.NewTimer(silence)
 	defer watchdog.Stop()
+	resumed := time.NewTimer(silence)
+	resumed.Stop()
+	defer resumed.Stop()
 	for {
 		select {
 		case response, open := <-changes:
 			if err := s.receive(ctx, conn, response, open, changes); err != nil {
 				return err
 			}
+			resumed.Stop()
 			watchdog.Reset(silence) // not before: the time the sink takes is no silence of etcd's
 		case <-watchdog.C:
 			return errSilent
@@ -63,6 +71,12 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 		case <-conn.links.again:
 			ask() // the answer tells which cluster it has met
 			audits.owe()
+			resumed.Reset(min(s.options.ProgressPeriod, resumedIn))
+		case <-resumed.C:
+			if s.idle(ctx, conn) {
+				return errBehind
+			}
+			resumed.Reset(resumedIn)
 		case <-audits.due.C:
 			audits.begin()
 		case r := <-audits.read:
@@ -72,6 +86,12 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 			return err
 		}
 	}
+}
+
+// idle reports whether etcd answers and the watch has nothing to tell. That is no fault of it.
+func (s *Source) idle(ctx context.Context, conn *connection) bool {
+	answer, err := get(ctx, conn, s.client.cfg.Prefix, []clientv3.OpOption{clientv3.WithCountOnly()})
+	return err == nil && answer.Header.ClusterId == s.cluster && answer.Header.Revision == s.cursor
 }
 
 // askProgress asks the server, again and again and whenever it is nudged, to say up to which revision the watch has been told everything.
@@ -139,7 +159,7 @@ func (s *Source) absorb(ctx context.Context, conn *connection, response clientv3
 	// Older than what was seen already: either the store was restored from a backup, or this member lags behind.
 	old := response.Header.Revision < s.cursor
 	if len(response.Events) > 0 {
-		old = old || response.Events[0].Kv.ModRevision <= s.cursor
+		old = old || response.Events[0].Kv.ModRevision < s.cursor
 	}
 	if old {
 		if err := s.confirm(ctx, conn); err != nil {
@@ -154,7 +174,8 @@ func (s *Source) absorb(ctx context.Context, conn *connection, response clientv3
 	return nil
 }
 
-// collect makes pending changes of events that are later than seen: a server may tell some twice after a reconnect.
+// collect makes pending changes of events that are later than seen: a watch begins with the revision that was seen last, and a server may tell some twice after a
+// reconnect.
 func (s *Source) collect(events []*clientv3.Event, seen int64) {
 	for i, event := range events {
 		kv := event.Kv
