@@ -128,16 +128,20 @@ func TestSettingsAreHandedOverWhenTheyChange(t *testing.T) {
 	if h := got[len(got)-1].Health; len(got) != 2 || h == nil || h.Active.Path != "/up" || h.Active.Interval.Std() != 3*time.Second || h.Passive.ConsecutiveFailures != 5 {
 		t.Errorf("%+v", got[len(got)-1].Health)
 	}
+	apply(put("settings/health", `{"active":{"type":"none"}}`)) // the half that is left out stays what it is without the setting
+	if h := got[len(got)-1].Health; len(got) != 3 || h.Active.Type != "none" || h.Passive == nil || h.Passive.ConsecutiveFailures != 5 {
+		t.Errorf("%+v", h)
+	}
 	apply(put("settings/health", `{"active":{"type":"smtp"}}`))
-	if len(got) != 2 || len(e.Status().Errors) != 3 {
+	if len(got) != 3 || len(e.Status().Errors) != 3 {
 		t.Errorf("%d, %+v", len(got), e.Status().Errors)
 	}
 	apply(del("settings/health"))
-	if len(got) != 3 || got[2].Health != nil {
+	if len(got) != 4 || got[3].Health != nil {
 		t.Errorf("%+v", got[len(got)-1])
 	}
 	apply(del("settings/limits"), del("settings/nothing"))
-	if len(got) != 4 || got[3].Limits != nil || got[3].LogLevel == nil || len(e.Status().Errors) != 0 {
+	if len(got) != 5 || got[4].Limits != nil || got[4].LogLevel == nil || len(e.Status().Errors) != 0 {
 		t.Errorf("%+v, %+v", got, e.Status().Errors)
 	}
 }

@@ -21,7 +21,7 @@ type LiveSettings struct {
 	Timeouts func(*proxy.TimeoutsConfig) // the same
 	Paths    proxy.PathPolicy            // of paths that can be read in several ways
 	Plugins  Plugins                     // of every route, around its own
-	Health   *upstream.HealthConfig      // of services that say nothing themselves; nil = nothing is looked at
+	Health   *upstream.HealthConfig      // of services that say nothing themselves; nil = upstream.StandardHealth
 }
 
 // setting is one name below settings/. It is known here because something obeys it: a name without an effect would be a promise that nobody keeps.
@@ -125,6 +125,13 @@ func readHealth(s *LiveSettings, n *strict.Node) error {
 	h := new(upstream.HealthConfig)
 	if p := strict.Decode(n, h); len(p) > 0 {
 		return p
+	}
+	standard := upstream.StandardHealth()
+	if h.Active == nil {
+		h.Active = standard.Active
+	}
+	if h.Passive == nil {
+		h.Passive = standard.Passive
 	}
 	h.SetDefaults()
 	if err := h.Validate(); err != nil {

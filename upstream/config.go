@@ -47,8 +47,8 @@ type StickyConfig struct {
 	TTL    unit.Duration `json:"ttl,omitempty"`    // how long the client keeps it; 0 (default) = until it is closed
 }
 
-// HealthConfig is how the health of nodes is found out. What a half that is left out does is said by settings/health; without that too, nodes are never
-// probed, or never ejected.
+// HealthConfig is how the health of nodes is found out. What a half that is left out does is said by settings/health, and where that leaves it out too by
+// StandardHealth.
 type HealthConfig struct {
 	Active  *ActiveHealth  `json:"active,omitempty"`
 	Passive *PassiveHealth `json:"passive,omitempty"`
@@ -56,7 +56,7 @@ type HealthConfig struct {
 
 // ActiveHealth probes every node at an interval.
 type ActiveHealth struct {
-	Type         string         `json:"type,omitempty"`          // "tcp" (default), "http", "grpc", or "none", where settings/health says otherwise
+	Type         string         `json:"type,omitempty"`          // "tcp" (default), "http", "grpc", or "none": nothing is probed
 	Method       string         `json:"method,omitempty"`        // http: default "GET"
 	Path         string         `json:"path,omitempty"`          // http: what is asked for; default "/"
 	Host         string         `json:"host,omitempty"`          // http, grpc: whom is asked; default the node's address
@@ -122,7 +122,7 @@ type AdaptiveConfig struct {
 // RetryConfig says when a request is sent once more.
 type RetryConfig struct {
 	Attempts      *int     `json:"attempts,omitempty"`       // tries in all, 1 to 10; default 2
-	On            []string `json:"on,omitempty"`             // "connect", "reset", "502", "503", "504", "unavailable" (of gRPC); default connect and reset
+	On            []string `json:"on,omitempty"`             // "connect", "reset", "502", "503", "504", "unavailable" (of gRPC); default all but the last
 	BudgetPercent *int     `json:"budget_percent,omitempty"` // retries per 100 requests; default 20
 	MinPerSecond  *int     `json:"min_per_second,omitempty"` // retries a second that are always allowed, where the percentage is fewer; default 3
 

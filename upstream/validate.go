@@ -19,6 +19,8 @@ var (
 	hashKeys  = []string{"ip", "header", "cookie", "query", "path"}
 	probes    = []string{"tcp", "http", "grpc", "none"}
 	retryOn   = []string{"connect", "reset", "502", "503", "504", "unavailable"}
+
+	defaultRetryOn = retryOn[:5]
 )
 
 // SetDefaults fills in what is not given. Timeouts stay 0, which means the gateway's own.
@@ -45,7 +47,7 @@ func (c *Config) SetDefaults() {
 	}
 	orPointer(&c.Retry.Attempts, DefaultAttempts)
 	if c.Retry.On == nil {
-		c.Retry.On = []string{"connect", "reset"}
+		c.Retry.On = slices.Clone(defaultRetryOn)
 	}
 	or(&c.Retry.Backoff, unit.Duration(DefaultBackoff))
 	or(&c.Retry.MaxBackoff, max(c.Retry.Backoff, 10*c.Retry.Backoff))

@@ -8,6 +8,13 @@ import (
 	"sluice/internal/unit"
 )
 
+// StandardHealth returns what is done about the health of nodes where nobody says anything.
+func StandardHealth() *HealthConfig {
+	h := &HealthConfig{Active: new(ActiveHealth), Passive: new(PassiveHealth)}
+	h.SetDefaults()
+	return h
+}
+
 // SetDefaults fills in what is not given in the halves that are there.
 func (h *HealthConfig) SetDefaults() {
 	if a := h.Active; a != nil {

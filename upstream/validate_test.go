@@ -26,10 +26,26 @@ func TestAnEmptyServiceRunsOnTheDocumentedDefaults(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if c.Protocol != "http" || c.Balancer.Type != "roundrobin" || *c.Retry.Attempts != 2 || !reflect.DeepEqual(c.Retry.On, []string{"connect", "reset"}) ||
+	if c.Protocol != "http" || c.Balancer.Type != "roundrobin" || *c.Retry.Attempts != 2 || !reflect.DeepEqual(c.Retry.On, []string{"connect", "reset", "502", "503", "504"}) ||
 		*c.Retry.BudgetPercent != 20 || *c.Retry.MinPerSecond != 3 || *c.Pool.MaxIdlePerWorker != 64 || c.Pool.IdleTimeout.Std() != time.Minute ||
 		c.Timeout.Connect != 0 || c.Health != nil {
 		t.Errorf("%+v", c)
+	}
+}
+
+// Contract, section 3: what it shows of a service is what one without a key runs on.
+func TestTheStandardHealthIsTheDocumented(t *testing.T) {
+	shown := decode(t, `{"name":"s","health":{"active":{"type":"tcp","interval":"3s","timeout":"1s","healthy":{"successes":1},"unhealthy":{"failures":2}},
+		"passive":{"consecutive_failures":5,"ejection":"30s","max_ejected_percent":50}}}`)
+	if h := StandardHealth(); !reflect.DeepEqual(h, shown.Health) || h.Validate() != nil {
+		t.Errorf("%+v %+v", h.Active, h.Passive)
+	}
+	state := &serviceState{}
+	bare, stored := newService("s", nil, state), newService("s", decode(t, `{"name":"s","retry":{}}`), state)
+	for _, s := range []*Service{bare, stored} {
+		if !s.RetryConnect || !s.RetryReset || s.RetryUnavailable || s.RetryStatus != has502|has503|has504 || s.Attempts != 2 {
+			t.Errorf("%+v", s)
+		}
 	}
 }
 

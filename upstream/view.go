@@ -38,7 +38,7 @@ func newService(name string, config *Config, state *serviceState) *Service {
 	s.counted = s.counted || config.Breaker.PerNode.MaxRequests > 0
 	on := config.Retry.On
 	if on == nil {
-		on = []string{"connect", "reset"}
+		on = defaultRetryOn
 	}
 	s.RetryConnect = slices.Contains(on, "connect")
 	s.RetryReset = slices.Contains(on, "reset")

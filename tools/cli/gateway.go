@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -147,6 +148,7 @@ func (g *gateway) startWorkers(context.Context) error {
 	g.live.begin(g.server, proxy.Settings{TrustedProxies: trusted, Limits: g.config.Limits, Timeouts: g.config.Timeouts})
 	g.registry = upstream.NewRegistry(g.server.Loops(), g.stats)
 	g.registry.SetZone(g.config.Zone)
+	g.registry.SetHealthDefaults(upstream.StandardHealth())
 	g.onStop(func(context.Context) error {
 		g.registry.Close()
 		g.server.Close()
@@ -171,7 +173,7 @@ func processors(workers int) int {
 // configure puts settings of the store in force. Called by the goroutine that runs the engine, which owns the registry.
 func (g *gateway) configure(s control.LiveSettings) {
 	g.live.setStored(s)
-	g.registry.SetHealthDefaults(s.Health)
+	g.registry.SetHealthDefaults(cmp.Or(s.Health, upstream.StandardHealth()))
 }
 
 // startAdmin opens the admin API.
