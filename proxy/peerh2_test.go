@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,11 @@ func (p *peerH2) ask(method, target string, ended bool, fields ...string) *h2.St
 	}
 	for _, f := range fields {
 		name, value, _ := strings.Cut(f, ": ")
+		if name == "content-length" {
+			req.Framing.Kind = codec.BodyLength
+			req.Framing.Length, _ = strconv.ParseInt(value, 10, 64)
+			continue
+		}
 		req.Header.Add(name, []byte(value))
 	}
 	s := new(h2.Stream)

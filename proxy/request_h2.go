@@ -24,6 +24,7 @@ type requestH2 struct {
 	held     bool    // the node takes the body slower than it comes
 	owed     int     // bytes that have come while it was held, or early, and were not given back to the windows
 	refused  bool    // the message is malformed: the stream ends with PROTOCOL_ERROR behind the answer
+	linger   int     // bytes of the body that are still put up with behind the answer
 }
 
 // newRequestH2 returns a request for s, used before if there is one.
@@ -77,7 +78,7 @@ func (r *requestH2) release() {
 func (r *requestH2) data(p []byte, end bool) {
 	s := r.session
 	if r.over {
-		s.codec.CreditConn(len(p))
+		r.drainBody(p, end)
 		return
 	}
 	if r.x.req.UpgradeAsks && !r.tunneled {
@@ -130,12 +131,16 @@ func (r *requestH2) bodyEnd(trailer *codec.Header) {
 // readTrailer takes the fields that follow a body.
 func (r *requestH2) readTrailer() {
 	s := r.session
+	drained := r.over && r.stream.Ended() // the connection has let go of it
 	lines, err := s.codec.ReadTrailer(r.lines, &r.trailer, &s.set.limits.heads)
 	r.lines = lines
-	switch {
-	case h2.Broken(err):
+	if h2.Broken(err) {
 		s.fail(err)
-	case r.over:
+	}
+	switch {
+	case drained:
+		r.release()
+	case h2.Broken(err), r.over:
 	case err != nil:
 		r.reject(err)
 	default:
@@ -161,15 +166,22 @@ func (r *requestH2) reset(ev *h2.Event) {
 
 // lost ends a stream that cannot be answered any more.
 func (r *requestH2) lost(e *fault.Error) {
-	if r.over {
+	switch {
+	case !r.over:
+		r.x.requestFailed(e)
+	case r.stream.SendEnded():
+		r.end(h2.NoError)
+	default:
 		r.end(h2.Cancel)
-		return
 	}
-	r.x.requestFailed(e)
 }
 
 // Expired is the timer: the client has sent nothing of its body for too long. One that has its answer's head may be silent: the streams of gRPC are of that kind.
 func (r *requestH2) Expired(*event.Timer) {
+	if r.over { // it has its answer, and what it had to send has had its time
+		r.end(h2.NoError)
+		return
+	}
 	if r.x.state < stateRelaying && !r.x.requestEnded {
 		r.x.requestFailed(fault.New("read request body", fault.Downstream, fault.RequestTimeout, errBodyTimeout))
 	}
@@ -224,7 +236,7 @@ func (r *requestH2) endTunnel() { r.session.endSending(&r.outlet) }
 
 // done is the end of the exchange. What waits for a window is still sent.
 func (r *requestH2) done(cut bool) {
-	r.over = true
+	r.over, r.linger = true, lingerBytes
 	s := r.session
 	s.worker.loop.StopTimer(&r.timer)
 	switch {
@@ -233,12 +245,40 @@ func (r *requestH2) done(cut bool) {
 	case !cut:
 		s.endSending(&r.outlet)
 		if r.stream.SendEnded() {
-			r.end(h2.NoError)
+			r.answered()
 		}
 	case r.x.failed != nil && r.x.failed.Kind == fault.ClientGone:
 		r.end(h2.Cancel)
 	default:
 		r.end(h2.InternalError)
+	}
+}
+
+// answered follows the end of an answer. A rest of the body that is worth it is read, as on HTTP/1.1, before the client is asked to stop: many a client takes a reset within its
+// request for the end of the answer too, or for a failure, although RFC 9113 §8.1 says that it must not. The stream counts for what may be open as long.
+func (r *requestH2) answered() {
+	if r.stream.RecvEnded() || r.refused || r.x.req.UpgradeAsks || r.stream.BodyLeft() > lingerBytes {
+		r.end(h2.NoError)
+		return
+	}
+	r.session.worker.loop.SetTimer(&r.timer, lingerTime)
+	if r.owed > 0 {
+		r.giveBack()
+	}
+}
+
+// drainBody throws away a run of a body whose request has been answered.
+func (r *requestH2) drainBody(p []byte, end bool) {
+	s := r.session
+	s.codec.CreditConn(len(p))
+	r.linger -= len(p)
+	switch {
+	case !r.stream.SendEnded(): // the answer waits for a window
+		s.codec.CreditStream(&r.stream, len(p))
+	case end || r.linger < 0:
+		r.end(h2.NoError)
+	default:
+		s.codec.CreditStream(&r.stream, len(p))
 	}
 }
 

@@ -80,7 +80,7 @@ func (r *requestH2) goOn() {
 // sendEnded is the end of the stream where the exchange has ended before.
 func (r *requestH2) sendEnded() {
 	if r.over {
-		r.end(h2.NoError)
+		r.answered()
 	}
 }
 

@@ -12,30 +12,87 @@ import (
 	"testing"
 	"time"
 
+	"sluice/codec"
 	"sluice/codec/h2"
 	"sluice/internal/testnet"
 	"sluice/internal/unit"
 )
 
-// RFC 9113 §8.1: an answer before the end of the request ends the stream with NO_ERROR behind it.
-func TestAnEarlyAnswerAsksTheClientToStop(t *testing.T) {
-	n := newNode(t, func(c *nodeConn) {
+// forbidding is a node that answers before the body, and waits for no rest of it.
+func forbidding(t testing.TB) *node {
+	return newNode(t, func(c *nodeConn) {
 		c.head()
-		c.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+		c.write("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
 		c.hold()
 	})
-	g := newGateway(t, []string{n.addr})
+}
+
+// RFC 9113 §8.1: an answer before the end of the request may end the stream with NO_ERROR behind it. Clients lose the answer over it, so that a rest which is worth
+// reading is read first, as on HTTP/1.1.
+func TestARestOfABodyIsReadBehindAnEarlyAnswer(t *testing.T) {
+	g := newGateway(t, []string{forbidding(t).addr})
 	p := g.dialH2(t)
-	s := p.ask("POST", "/", false)
-	p.data(s, "some", false)
-	p.hears("1: 403")
-	p.hears("1: reset NO_ERROR")
-	p.data(&h2.Stream{ID: 1}, "late", false) // was on its way
-	if got := p.body[1].String(); got != "no" {
-		t.Errorf("%q", got)
+	for name, rest := range map[string]func(s *h2.Stream){
+		"data": func(s *h2.Stream) { p.data(s, "late", true) },
+		"a trailer": func(s *h2.Stream) {
+			var trailer codec.Header
+			trailer.Add("x-late", []byte("1"))
+			p.say(p.codec.AppendTrailer(nil, s, &trailer))
+		},
+		"half a window": func(s *h2.Stream) {
+			for range 8 {
+				p.data(s, strings.Repeat("x", 16<<10), false)
+			}
+			p.data(s, "", true)
+		},
+	} {
+		s := p.ask("POST", "/", false)
+		p.data(s, "some", false)
+		if got := p.answered(s); got != "no" {
+			t.Errorf("%s: %q", name, got)
+		}
+		if g.onLoop(func(w *worker) bool { return w.firstH2().codec.Streams() != 1 }) {
+			t.Errorf("%s: the stream does not count for what may be open", name)
+		}
+		rest(s)
+		g.await(t, "the end of the stream", func(w *worker) bool { return w.firstH2().requests == 0 })
+		if got := p.answered(p.ask("GET", "/", true)); got != "no" {
+			t.Errorf("%s: the next stream: %q", name, got)
+		}
 	}
-	if got := p.answered(p.ask("GET", "/", true)); got != "no" {
-		t.Errorf("the next stream: %q", got)
+	if got := p.heard.String(); strings.Contains(got, "reset") || p.gone != nil {
+		t.Errorf("heard %q", got)
+	}
+}
+
+// The bounds of what is read behind an answer are those of HTTP/1.1: so many bytes, and so long.
+func TestAClientIsAskedToStopBehindAnEarlyAnswer(t *testing.T) {
+	g := newGateway(t, []string{forbidding(t).addr}, withClock())
+	for name, c := range map[string]struct {
+		length string
+		then   func(p *peerH2, s *h2.Stream)
+	}{
+		"it is told at once where content-length promises too much": {"content-length: 262145", func(*peerH2, *h2.Stream) {}},
+		"too much has come": {"x-length: none", func(p *peerH2, s *h2.Stream) {
+			for range lingerBytes/h2.MaxFrame + 1 {
+				p.data(s, strings.Repeat("x", h2.MaxFrame), false)
+			}
+		}},
+		"its time is up": {"x-length: none", func(p *peerH2, s *h2.Stream) { g.pass(t, lingerTime+time.Second) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := g.dialH2(t)
+			s := p.ask("POST", "/", false, c.length)
+			if got := p.answered(s); got != "no" {
+				t.Errorf("%q", got)
+			}
+			c.then(p, s)
+			p.hears("1: reset NO_ERROR")
+			p.data(&h2.Stream{ID: 1}, "late", false) // was on its way
+			if got := p.answered(p.ask("GET", "/", true)); got != "no" {
+				t.Errorf("the next stream: %q", got)
+			}
+		})
 	}
 }
 

@@ -164,6 +164,29 @@ func TestResetsAmongAnswersAreFine(t *testing.T) {
 	}
 }
 
+// Who has its answer before all of its request was sent may give up the rest.
+func TestResetsBehindAnswersAreFine(t *testing.T) {
+	p := newPeer(false)
+	p.feed(opening())
+	var resp codec.Response
+	resp.Reset(nil)
+	resp.Status = 404
+	for i := range uint32(3000) {
+		id := 2*i + 1
+		p.at = 0
+		if got, done := p.feed(postRequest(id)); done {
+			t.Fatal(got)
+		}
+		p.AppendResponseHead(nil, p.streams[id], &resp, true)
+		p.at = 0
+		if got, done := p.feed(frame(frameReset, 0, id, u32(0)...)); done {
+			t.Fatal(got)
+		}
+		delete(p.streams, id)
+		p.out.Reset()
+	}
+}
+
 // A client that streams small messages, as gRPC does for hours, is no attacker.
 func TestStreamingSmallMessagesIsFine(t *testing.T) {
 	p := newPeer(false)

@@ -216,7 +216,11 @@ func (c *Conn) takeReset(h frameHeader, p []byte) (ev Event, err *Error) {
 		return ev, c.idleFrame()
 	}
 	if !c.opts.Client { // a node may give up what it likes: the client waits for it
-		if err := c.reset(); err != nil {
+		pay := c.reset
+		if s.sendDone { // it has its answer, and need not send the rest of what it asked
+			pay = c.idleFrame
+		}
+		if err := pay(); err != nil {
 			return ev, err // the stream stays linked, see broke
 		}
 	}

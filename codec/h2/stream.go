@@ -28,6 +28,9 @@ func (s *Stream) SendEnded() bool { return s.sendDone }
 // RecvEnded reports whether the peer's direction has ended.
 func (s *Stream) RecvEnded() bool { return s.recvDone }
 
+// BodyLeft returns how many bytes of the body are still to come by what content-length says; -1 = it says nothing.
+func (s *Stream) BodyLeft() int64 { return s.bodyLeft }
+
 // expect notes how much data a head promises.
 func (s *Stream) expect(f codec.Framing) {
 	if f.Kind == codec.BodyLength {
