@@ -10,8 +10,9 @@
 // Everything is optional, one thing at least must be there. Effects, in order:
 //
 //  1. uri replaces the path; regex_uri, pairs of a regular expression (RE2; what PCRE only writes otherwise is taken too) and a template, replaces the first match of the first
-//     expression that matches the path as the client wrote it. $1 or ${1} is what a group matched, $$ a dollar. The client's query is kept,
-//     behind the one that the new path may bring. A new path without a "/" at its beginning gets one.
+//     expression that matches the path. Expressions see what routes are matched by: without dot segments, escapes of unreserved characters decoded, all others kept as escapes.
+//     Else "/%70ub/x" would go past "^/pub/", and what "/pub/../pub/x" becomes would climb out of where it was put. Where none matches the path goes on as the client wrote it.
+//     $1 or ${1} is what a group matched, $$ a dollar. The client's query is kept, behind the one that the new path may bring. A new path without a "/" at its beginning gets one.
 //  2. method replaces the method, but a HEAD request stays one, since its answer has no body.
 //  3. host replaces the Host field.
 //  4. headers: add, then remove, then set. The older form {"X-From": "gateway"} is set, and an empty value there removes.
@@ -263,8 +264,18 @@ func (r *rewriter) rewriteTarget(req *codec.Request, x plugin.Exchange) {
 		req.SetTarget(appendQuery(append(x.Scratch(), r.uri...), req.Query()))
 		return
 	}
+	if len(r.rules) == 0 {
+		return
+	}
+	scratch := x.Scratch()
+	if normal, err := codec.ReadPath(scratch, path, codec.ReadLiteral); err == nil { // else another plugin has made it, which no route has looked at
+		if len(normal) > 0 && &normal[0] != &path[0] {
+			scratch = normal[len(normal):] // the target is put together behind it
+		}
+		path = normal
+	}
 	for _, one := range r.rules {
-		if target, ok := one.appendTo(x.Scratch(), path); ok {
+		if target, ok := one.appendTo(scratch, path); ok {
 			req.SetTarget(appendQuery(target, req.Query()))
 			return
 		}

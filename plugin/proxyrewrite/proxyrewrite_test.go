@@ -45,8 +45,19 @@ func TestTargets(t *testing.T) {
 		{"proxy-rewrite", `{"regex_uri":["^/api/",""]}`, "/api/x", "/x"},
 		{"proxy-rewrite", `{"regex_uri":["^/api/?(.*)","$1"]}`, "/api/x", "/x"},
 		{"proxy-rewrite", `{"regex_uri":["^/api",""]}`, "/api", "/"},
-		// The path is taken as the client wrote it.
-		{"proxy-rewrite", `{"regex_uri":["^/a/","/b/"]}`, "/a/%2e%41?q=%20", "/b/%2e%41?q=%20"},
+		// The path is taken as routes see it, so that no way to write it goes past the expression or out of where it is put; the query is taken as the client wrote it.
+		{"proxy-rewrite", `{"regex_uri":["^/a/","/b/"]}`, "/a/%2e%41?q=%41/../", "/b/.A?q=%41/../"},
+		{"proxy-rewrite", `{"regex_uri":["^/pub/(.*)$","/files/$1"]}`, "/%70ub/x", "/files/x"},
+		{"proxy-rewrite", `{"regex_uri":["^/pub/(.*)$","/files/$1"]}`, "/pub/../pub/secret", "/files/secret"},
+		{"proxy-rewrite", `{"regex_uri":["^/pub/(.*)$","/files/$1"]}`, "/x/%2E%2e/pub/./%2e/y", "/files/y"},
+		{"rewrite", `{"rewrite_url_regex":"^/pub/","rewrite_replace":"/files/"}`, "/%70ub/b/..", "/files/"},
+		{"rewrite", `{"rewrite_url_regex":"(a)","rewrite_replace":"b$1"}`, "/%61%2fa", "/ba%2Fba"},
+		// What an escape hides stays hidden: a slash, the beginning of the query, of a fragment, spaces, controls, bytes beyond ASCII.
+		{"proxy-rewrite", `{"regex_uri":["^/a/(.*)","/b/$1"]}`, "/%61/%2f%3f%23%20%0d%0a%c3%a9%25", "/b/%2F%3F%23%20%0D%0A%C3%A9%25"},
+		{"proxy-rewrite", `{"regex_uri":["^/a/","/b/"]}`, "/a/\xc3\xa9", "/b/\xc3\xa9"},
+		// Where no expression matches it goes on as it was written.
+		{"proxy-rewrite", `{"regex_uri":["^/b/","/c/"]}`, "/%61/../%61/./x", "/%61/../%61/./x"},
+		{"proxy-rewrite", `{"host":"a"}`, "/%61/./x", "/%61/./x"},
 		{"proxy-rewrite", `{"uri":"/new"}`, "/old?a=b", "/new?a=b"},
 		{"proxy-rewrite", `{"uri":"/new?x=1"}`, "/old?a=b", "/new?x=1&a=b"},
 		{"proxy-rewrite", `{"uri":"/new?x=1"}`, "/old", "/new?x=1"},
