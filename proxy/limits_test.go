@@ -157,6 +157,32 @@ func TestAHeadBeyondOneReadIsTaken(t *testing.T) {
 	b.wantGet("ok")
 }
 
+// limits.headers means the same number of bytes in both versions, and 431 over HTTP/2 is a matter of one stream, also far beyond the limit.
+func TestTheLimitOfFieldsIsTheSameInBothVersions(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr})
+	p := g.dialH2(t)
+	const host = len("Host: example.com\r\n")
+	for size, status := range map[int]int{32 << 10: 200, 32<<10 + 1: 431, 33_000: 431, 41_000: 431, 120_000: 431} {
+		value := strings.Repeat("x", size-host-len("x-large: \r\n"))
+		b := g.connect(t)
+		b.send("GET / HTTP/1.1\r\nHost: example.com\r\nx-large: " + value + "\r\n\r\n")
+		if a := b.answer(); a.status != status {
+			t.Errorf("%d bytes over HTTP/1.1: %d, want %d", size, a.status, status)
+		}
+		s := p.ask("GET", "/", true, "x-large: "+value)
+		p.answered(s)
+		if want := fmt.Sprintf("%d: %d ", s.ID, status); !strings.Contains(p.heard.String(), want) {
+			t.Errorf("%d bytes over HTTP/2: heard %q, want %q", size, p.heard.String(), want)
+		}
+	}
+	if got := p.answered(p.ask("GET", "/", true)); got != "ok" {
+		t.Errorf("behind it: %q", got)
+	}
+	p.ask("GET", "/", true, "x-large: "+strings.Repeat("x", 300_000))
+	p.hears("ENHANCE_YOUR_CALM")
+}
+
 func TestPipelinedBodiesStayApart(t *testing.T) {
 	n := origin(t, echo)
 	g := newGateway(t, []string{n})

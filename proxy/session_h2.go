@@ -108,9 +108,10 @@ func (s *session) prefaceCame() bool {
 	return true
 }
 
-// maxBlock bounds a compressed header block. The limits hold for what it becomes; what is far beyond them even before is not worth decompressing.
+// maxBlock bounds a compressed header block. The limits hold for what it becomes, and who is beyond them is told on the stream; what is four times as much even before is not
+// worth decompressing, and ends the connection.
 func maxBlock(set *settings) int {
-	return 2 * (set.limits.heads.Headers + set.limits.heads.RequestLine + 4<<10)
+	return 4 * (set.limits.heads.Headers + set.limits.heads.RequestLine + 4<<10)
 }
 
 // Data works through the frames that have come.

@@ -17,6 +17,7 @@ type fields struct {
 
 	plain   bool       // a field that is no pseudo-field has come
 	pseudo  pseudoSpan // where the pseudo-fields' values stand
+	line    int        // bytes of dst that would be a request line or status line in HTTP/1.1
 	seen    uint16     // a bit for each fieldKind
 	cookies int
 	length  int64 // content-length; -1 = none
@@ -71,6 +72,7 @@ func (f *fields) take(start, mid int, m mark) {
 	switch {
 	case m.kind.pseudo():
 		f.takePseudo(m, value)
+		f.countPseudo(len(f.dst)-start, m.kind)
 	case m.bad&badName != 0:
 		f.refuse(ErrName)
 	case m.bad&badValue != 0:
@@ -78,13 +80,25 @@ func (f *fields) take(start, mid int, m mark) {
 	default:
 		f.takePlain(name, value, m)
 	}
-	if len(f.dst) > f.lim.Headers+f.pseudoBytes() {
+	if len(f.dst)-f.line > f.lim.Headers {
 		f.refuse(ErrFieldsTooLarge)
 	}
 }
 
-// pseudoBytes is what the pseudo-fields may take beside the fields: a request line's worth, and the names.
-func (f *fields) pseudoBytes() int { return f.lim.RequestLine + 256 }
+// countPseudo notes n bytes that stand in the lines of fields for no field: the limit of a request line is theirs. The authority counts as the Host field that it is in
+// HTTP/1.1, so that a head is within the limits of both versions or of neither.
+func (f *fields) countPseudo(n int, kind fieldKind) {
+	if kind == pseudoAuthority {
+		f.line += len(":authority") - len("host")
+		return
+	}
+	if f.line += n; f.line > f.lim.RequestLine+pseudoNames {
+		f.refuse(ErrPathTooLong)
+	}
+}
+
+// pseudoNames is what the names of the pseudo-fields and the ends of their lines take beside a request line.
+const pseudoNames = 64
 
 // takePseudo takes a pseudo-field (RFC 9113 §8.3).
 func (f *fields) takePseudo(m mark, value codec.Span) {

@@ -223,9 +223,11 @@ func TestLimitsOfFieldsAreThoseOfHTTP1(t *testing.T) {
 		rule   error
 		fields []string
 	}{
-		"101 fields":   {ErrTooManyFields, many},
-		"33 KiB":       {ErrFieldsTooLarge, with(request, "a: "+strings.Repeat("b", 20<<10), "c: "+strings.Repeat("d", 25<<10))},
-		"one of 60KiB": {ErrFieldsTooLarge, with(request, "a: "+strings.Repeat("b", 60<<10))},
+		"101 fields":       {ErrTooManyFields, many},
+		"33 KiB":           {ErrFieldsTooLarge, with(request, "a: "+strings.Repeat("b", 20<<10), "c: "+strings.Repeat("d", 25<<10))},
+		"a long authority": {ErrFieldsTooLarge, []string{":method: GET", ":scheme: http", ":path: /", ":authority: " + strings.Repeat("a", 40<<10)}},
+		"a long method":    {ErrPathTooLong, []string{":method: " + strings.Repeat("A", 9<<10), ":scheme: http", ":path: /", ":authority: a"}},
+		"one of 60KiB":     {ErrFieldsTooLarge, with(request, "a: "+strings.Repeat("b", 60<<10))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			block := packed(c.fields...)
