@@ -3,6 +3,8 @@ package control
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -45,13 +47,12 @@ const maxChain = 64 << 10
 func DecodeCertificate(id string, data []byte) (*Certificate, error) {
 	c := new(Certificate)
 	problems := asProblems(strict.DecodeJSON(data, c))
-	if len(problems) == 0 {
-		if c.ID == "" {
-			c.ID = id
-		}
-		problems = c.parse()
-		checkNamed(&problems, c.ID, id)
+	if c.ID == "" {
+		c.ID = id
 	}
+	found := c.parse()
+	checkNamed(&found, c.ID, id)
+	problems.Complete(found.Err())
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
@@ -82,12 +83,12 @@ func (c *Certificate) parse() (p problem.Problems) {
 	if c.Client != nil {
 		p.Under("client", c.parseClient())
 	}
-	if len(p) > 0 || c.ACME != nil {
+	if c.ACME != nil || problemOf(p, "cert", "key") {
 		return p
 	}
 	pair, err := tls.X509KeyPair([]byte(c.Cert), []byte(c.Key)) // also that the one is the other's
 	if err != nil {
-		p.Add("cert", "%v", err)
+		c.blame(&p, err)
 		return p
 	}
 	if len(c.SNIs) == 0 {
@@ -98,6 +99,33 @@ func (c *Certificate) parse() (p problem.Problems) {
 	}
 	c.pair = &pair
 	return p
+}
+
+// problemOf reports whether one of the places is wrong.
+func problemOf(p problem.Problems, places ...string) bool {
+	return slices.ContainsFunc(places, p.Touches)
+}
+
+// blame notes why certificate and key are no pair at the one that is to blame, or at both.
+func (c *Certificate) blame(p *problem.Problems, err error) {
+	if _, wrong := readCertificate([]byte(c.Cert)); wrong != nil {
+		p.Add("cert", "%v", wrong)
+		if block, _ := pem.Decode([]byte(c.Key)); block == nil {
+			p.Add("key", "has no private key in PEM in it")
+		}
+		return
+	}
+	p.Add("key", "%v", err)
+}
+
+// readCertificate returns the first certificate of a PEM text.
+func readCertificate(text []byte) (*x509.Certificate, error) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			return x509.ParseCertificate(block.Bytes)
+		}
+	}
+	return nil, errors.New("has no certificate in PEM in it")
 }
 
 // parseClient reads what is asked of clients.

@@ -21,13 +21,12 @@ type rule = router.Rule[*proxy.Route]
 // route's counters and the index of its service, is filled in once the table has taken the rule.
 func compileRoute(id string, value []byte, kinds kindLookup) (one rule, enabled bool, problems problem.Problems) {
 	r, problems := readRoute(value)
-	if len(problems) > 0 {
-		return rule{}, false, problems
-	}
-	r.check(&problems)
-	condition := r.condition(&problems)
+	var found problem.Problems
+	r.check(&found)
+	condition := r.condition(&found)
 	made, wrong := r.instances(kinds)
-	if problems = append(problems, wrong...); len(problems) > 0 {
+	problems.Complete(append(found, wrong...).Err(), unreadPaths(problems)...)
+	if len(problems) > 0 {
 		closeAll(made)
 		return rule{}, false, problems
 	}

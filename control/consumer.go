@@ -62,14 +62,13 @@ var jwtAlgorithms = []string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512
 func DecodeConsumer(id string, data []byte) (*Consumer, error) {
 	c := new(Consumer)
 	problems := asProblems(strict.DecodeJSON(data, c))
-	if len(problems) == 0 {
-		if c.ID == "" {
-			c.ID = id
-		}
-		c.SetDefaults()
-		problems = c.validate()
-		checkNamed(&problems, c.ID, id)
+	if c.ID == "" {
+		c.ID = id
 	}
+	c.SetDefaults()
+	found := c.validate()
+	checkNamed(&found, c.ID, id)
+	problems.Complete(found.Err())
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}

@@ -74,22 +74,26 @@ func DecodeRoute(data []byte) (*Route, error) { return decodeRoute(data, standar
 
 func decodeRoute(data []byte, kinds kindLookup) (*Route, error) {
 	r, problems := readRoute(data)
-	if len(problems) == 0 {
-		problems = r.validate(kinds)
-	}
+	problems.Complete(r.validate(kinds).Err(), unreadPaths(problems)...)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// readRoute decodes and completes. Where that fails already, the rest is not worth checking: a value of the wrong type reads as missing.
+// unreadPaths returns where a route seems to have no pattern because its list of them could not be read.
+func unreadPaths(problems problem.Problems) []string {
+	if problems.Touches("paths") {
+		return []string{"prefix"}
+	}
+	return nil
+}
+
+// readRoute decodes and completes. A value of the wrong type reads as missing.
 func readRoute(data []byte) (*Route, problem.Problems) {
 	r := new(Route)
 	problems := asProblems(strict.DecodeJSON(data, r))
-	if len(problems) == 0 {
-		r.SetDefaults()
-	}
+	r.SetDefaults()
 	return r, problems
 }
 
@@ -118,10 +122,8 @@ func DecodeNode(data []byte) (*Node, error) {
 func decodeNode(doc *strict.Node) (*Node, error) {
 	n := new(Node)
 	problems := asProblems(strict.DecodeObject(doc, n))
-	if len(problems) == 0 {
-		n.SetDefaults()
-		problems = n.validate()
-	}
+	n.SetDefaults()
+	problems.Complete(n.validate().Err())
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
@@ -141,9 +143,7 @@ func (n *Node) SetDefaults() {
 // DecodeService reads, completes and checks a service. Errors are as in DecodeRoute.
 func DecodeService(data []byte) (*upstream.Config, error) {
 	s, problems := readService(data)
-	if len(problems) == 0 {
-		problems = asProblems(s.Validate())
-	}
+	problems.Complete(s.Validate())
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
@@ -153,9 +153,7 @@ func DecodeService(data []byte) (*upstream.Config, error) {
 func readService(data []byte) (*upstream.Config, problem.Problems) {
 	s := new(upstream.Config)
 	problems := asProblems(strict.DecodeJSON(data, s))
-	if len(problems) == 0 {
-		s.SetDefaults()
-	}
+	s.SetDefaults()
 	return s, problems
 }
 

@@ -166,6 +166,42 @@ func TestWrongResourcesAreExplained(t *testing.T) {
 	}
 }
 
+// Contract, section 4: every failing field is named, whether its value cannot be read or cannot be meant. What could not be read is not complained about twice.
+func TestAValueOfTheWrongTypeHidesNoOtherProblem(t *testing.T) {
+	for _, c := range []struct{ key, value, want string }{
+		{"routes/zz", `{"prefix":"x","service_name":"","timeout":{"connect":"x"},"plugins":{"request-id":{"algorithm":"z"}}}`,
+			"timeout.connect prefix service_name plugins.request-id.algorithm"},
+		{"routes/a", `{"paths":"/a","service_name":5,"status":7,"methods":["get",1]}`, "paths service_name methods[1] status methods[0]"},
+		{"routes/a", `{"prefx":"/a","service_name":"s"}`, "prefx prefix"},
+		{"routes/a", `{"prefix":"/a","service_name":"s","retry":{"attempts":"2"}}`, "retry.attempts"},
+		{"discovery/a", `{"service_name":"a b","upstream":"h:80","weight":"x","status":3}`, "weight service_name status"},
+		{"services/a", `{"name":"b","retry":{"attempts":true,"on":["404"]},"nodes":[{"upstream":1},{"upstream":"x"}],"timeout":{"connect":5}}`,
+			"retry.attempts nodes[0].upstream timeout.connect name nodes[1].upstream retry.on[0]"},
+		{"consumers/a", `{"status":"1","credentials":{"key-auth":{"key":""}}}`, "status credentials.key-auth.key"},
+		{"certificates/a", `{"snis":["a b"],"cert":1,"key":""}`, "cert key snis[0]"},
+		{"settings/limits", `{"body":"x","header_count":-1}`, "body header_count"},
+		{"settings/health", `{"active":{"interval":"x","type":"ping"}}`, "active.interval active.type"},
+	} {
+		var found problem.Problems
+		found.Under("", Check(c.key, []byte(c.value)))
+		var paths []string
+		for _, p := range found {
+			paths = append(paths, p.Path)
+		}
+		if got := strings.Join(paths, " "); !samePlaces(got, c.want) {
+			t.Errorf("%s %s:\n got %s\nwant %s\n%v", c.key, c.value, got, c.want, found)
+		}
+	}
+}
+
+// samePlaces compares lists of places in any order.
+func samePlaces(a, b string) bool {
+	one, other := strings.Fields(a), strings.Fields(b)
+	slices.Sort(one)
+	slices.Sort(other)
+	return slices.Equal(one, other)
+}
+
 func TestAServiceMayLeaveItsNameToTheKey(t *testing.T) {
 	if err := Check("services/a", []byte(`{}`)); err != nil {
 		t.Error(err)

@@ -30,8 +30,13 @@ func TestACertificateMustHaveItsOwnKeyAndNames(t *testing.T) {
 	nameless, itsKey := testnet.Certificate(t, 48*time.Hour)
 	for _, c := range []struct{ value, want string }{
 		{`{}`, "cert: is missing; key: is missing"},
-		{certificateJSON(t, "x", key), "cert: tls: failed to find any PEM data"},
-		{certificateJSON(t, cert, other), "private key does not match public key"},
+		{certificateJSON(t, "x", key), "cert: has no certificate in PEM in it"},
+		{certificateJSON(t, "x", "y"), "cert: has no certificate in PEM in it; key: has no private key in PEM in it"},
+		{certificateJSON(t, cert, "y"), "key: tls: failed to find any PEM data"},
+		{certificateJSON(t, cert, cert), "key: tls: found a certificate rather than a key"},
+		{certificateJSON(t, cert, "y", "a b"), "snis[0]: \"a b\""},
+		{certificateJSON(t, cert, "y", "a b"), "key: tls"},
+		{certificateJSON(t, cert, other), "key: tls: private key does not match public key"},
 		{certificateJSON(t, cert, key, "a b"), "snis[0]: \"a b\""},
 		{certificateJSON(t, nameless, itsKey), "snis: are missing"},
 		{strings.Replace(certificateJSON(t, cert, key), "{", `{"id":"other",`, 1), `id: "other" is not the "main" of the key`},

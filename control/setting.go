@@ -123,9 +123,7 @@ func readPathPolicy(s *LiveSettings, n *strict.Node) error {
 
 func readHealth(s *LiveSettings, n *strict.Node) error {
 	h := new(upstream.HealthConfig)
-	if p := strict.Decode(n, h); len(p) > 0 {
-		return p
-	}
+	problems := strict.Decode(n, h)
 	standard := upstream.StandardHealth()
 	if h.Active == nil {
 		h.Active = standard.Active
@@ -134,7 +132,8 @@ func readHealth(s *LiveSettings, n *strict.Node) error {
 		h.Passive = standard.Passive
 	}
 	h.SetDefaults()
-	if err := h.Validate(); err != nil {
+	problems.Complete(h.Validate())
+	if err := problems.Err(); err != nil {
 		return err
 	}
 	s.Health = h
@@ -152,10 +151,9 @@ type block[T any] interface {
 func overlay[T any, B block[T]](n *strict.Node) (func(B), error) {
 	tried := B(new(T))
 	tried.SetDefaults()
-	if p := strict.Decode(n, tried); len(p) > 0 {
-		return nil, p
-	}
-	if err := tried.Validate(); err != nil {
+	problems := strict.Decode(n, tried)
+	problems.Complete(tried.Validate())
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	return func(file B) { strict.Decode(n, file) }, nil

@@ -45,15 +45,14 @@ func Check(key string, value []byte) error {
 // service by it.
 func decodeServiceAt(name string, value []byte) (*upstream.Config, error) {
 	s, problems := readService(value)
-	if len(problems) == 0 {
-		if s.Name == "" {
-			s.Name = name
-		}
-		problems = asProblems(s.Validate())
-		if s.Name != name {
-			problems.Add("name", "%q is not the %q of the key", s.Name, name)
-		}
+	if s.Name == "" {
+		s.Name = name
 	}
+	found := asProblems(s.Validate())
+	if s.Name != name {
+		found.Add("name", "%q is not the %q of the key", s.Name, name)
+	}
+	problems.Complete(found.Err())
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}

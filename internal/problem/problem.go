@@ -4,6 +4,7 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -71,6 +72,33 @@ func (p *Problems) Under(path string, err error) {
 		one.Path = Join(path, one.Path)
 		*p = append(*p, one)
 	}
+}
+
+// Complete adds what the validation of a value has found to p, which is what was wrong when it was read. What could not be read is missing or zero
+// then: problems at, around and below such a place are of that, and are left out, as are those at the places that also names.
+func (p *Problems) Complete(found error, also ...string) {
+	var all Problems
+	all.Under("", found)
+	unread := slices.Clone(*p)
+	for _, place := range also {
+		unread.Add(place, "")
+	}
+	for _, one := range all {
+		if !slices.ContainsFunc(unread, func(u Problem) bool { return within(one.Path, u.Path) || within(u.Path, one.Path) }) {
+			*p = append(*p, one)
+		}
+	}
+}
+
+// Touches reports whether something is wrong at or below a path.
+func (p Problems) Touches(path string) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return within(one.Path, path) })
+}
+
+// within reports whether a path is another one or below it.
+func within(path, around string) bool {
+	rest, ok := strings.CutPrefix(path, around)
+	return ok && (around == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Join puts a path below another one: "a" and "b" give "a.b", "a" and "[0]" give "a[0]".

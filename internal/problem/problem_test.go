@@ -70,3 +70,22 @@ func TestDistanceCountsEdits(t *testing.T) {
 		}
 	}
 }
+
+// What could not be read is zero, and what the validation says of that is no news: at the place itself, around it, or below.
+func TestAValidationCompletesWhatTheReadingHasFound(t *testing.T) {
+	var read, found Problems
+	read.Add("timeout.connect", "no duration")
+	read.Add("hosts[1]", "no string")
+	for _, path := range []string{"timeout.connect", "timeout", "timeout.connect.x", "timeouts", "hosts[1]", "hosts[10]", "prefix", "paths"} {
+		found.Add(path, "bad")
+	}
+	read.Complete(found, "prefix")
+	want := "timeout.connect: no duration; hosts[1]: no string; timeouts: bad; hosts[10]: bad; paths: bad"
+	if read.Error() != want {
+		t.Errorf("got  %s\nwant %s", read.Error(), want)
+	}
+	root := Problems{{Text: "wants an object"}}
+	if root.Complete(found); len(root) != 1 {
+		t.Errorf("of what is no object nothing can be said: %v", root)
+	}
+}
