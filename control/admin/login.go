@@ -136,7 +136,11 @@ func (l *logins) try(ctx context.Context, name, password, peer string) (string, 
 		if !known {
 			name = "(none)" // people type their password where the name belongs
 		}
-		l.log.Warn("login failed", "account", name, "peer", peer, "error", err)
+		said := []any{"account", name, "peer", peer}
+		if err != nil { // the hash that is stored cannot be read
+			said = append(said, "error", err)
+		}
+		l.log.Warn("login failed", said...)
 		return "", errWrongLogin
 	}
 	l.names.succeed(name)

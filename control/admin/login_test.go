@@ -164,6 +164,31 @@ func TestTooManyFailedLoginsAreSlowedAndCounted(t *testing.T) {
 	}
 }
 
+// A wrong name and a wrong password are no error of the gateway's, and the log has none; a hash that cannot be read is.
+func TestAFailedLoginHasAnErrorInTheLogOnlyWhereThereIsOne(t *testing.T) {
+	var logs strings.Builder
+	var mu sync.Mutex
+	g := newGateway(t, func(d *Deps) { d.Log = slog.New(slog.NewTextHandler(locked{&mu, &logs}, nil)) }).withAccount("alice", RoleAdmin).withAccount("eve", RoleAdmin)
+	var eve account
+	(&answer{t: t, body: g.store.value("users/eve")}).into(&eve)
+	eve.Password = "plain"
+	g.store.set("users/eve", string(eve.encode()))
+	g.login("alice", "close sesame")
+	g.login("nobody", testPassword)
+	g.login("eve", testPassword)
+	mu.Lock()
+	defer mu.Unlock()
+	var failed []string
+	for line := range strings.Lines(logs.String()) {
+		if strings.Contains(line, "login failed") {
+			failed = append(failed, line)
+		}
+	}
+	if len(failed) != 3 || strings.Contains(failed[0], "error=") || strings.Contains(failed[1], "error=") || !strings.Contains(failed[2], "error=") {
+		t.Errorf("%q", failed)
+	}
+}
+
 // Secrets leave through no call, no log and no metric.
 func TestSecretsStayWhereTheyAre(t *testing.T) {
 	var logs strings.Builder
