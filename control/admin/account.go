@@ -39,12 +39,30 @@ var (
 )
 
 // AccountError is what is wrong with a name, a password or a role that somebody has chosen.
-type AccountError struct{ text string }
+type AccountError struct {
+	Field string // "name", "password" or "role"; "" = all of them
+	text  string
+}
 
 func (e *AccountError) Error() string { return e.text }
 
-func accountError(format string, args ...any) error {
-	return &AccountError{fmt.Sprintf(format, args...)}
+func accountError(field, format string, args ...any) error {
+	return &AccountError{field, fmt.Sprintf(format, args...)}
+}
+
+// accountErrors returns what err, which may be several joined, says of the fields of an account; none where it is about something else.
+func accountErrors(err error) (list []*AccountError) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			list = append(list, accountErrors(one)...)
+		}
+		return list
+	}
+	var one *AccountError
+	if errors.As(err, &one) {
+		list = append(list, one)
+	}
+	return list
 }
 
 // Accounts are those of the control panel. None exists at first, and none is ever made by itself. All gateways of a store share them. The history has who changed
@@ -76,13 +94,13 @@ func (a *Accounts) commit(ctx context.Context, edit control.Edit) error {
 func CheckAccountName(name string) error {
 	switch {
 	case name == TokenName:
-		return accountError("%q is what whoever has the admin token is called", name)
+		return accountError("name", "%q is what whoever has the admin token is called", name)
 	case len(name) > 64:
-		return accountError("the name is longer than 64 bytes")
+		return accountError("name", "the name is longer than 64 bytes")
 	case name == "" || strings.ContainsFunc(name, func(r rune) bool {
 		return !strings.ContainsRune("._@-+", r) && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
 	}):
-		return accountError("%q is not a name: letters, digits and . _ @ - + are", name)
+		return accountError("name", "%q is not a name: letters, digits and . _ @ - + are", name)
 	}
 	return nil
 }
@@ -104,18 +122,20 @@ func (a *Accounts) Add(ctx context.Context, name, password string, role Role) er
 // stays.
 func (a *Accounts) Change(ctx context.Context, name, password string, role Role) error {
 	if password == "" && role == "" {
-		return accountError("neither a role nor a password is given")
+		return accountError("", "neither a role nor a password is given")
 	}
+	var wrong []error
 	if role != "" {
-		if err := checkRole(role); err != nil {
-			return err
-		}
+		wrong = append(wrong, checkRole(role))
+	}
+	if password != "" {
+		wrong = append(wrong, checkPassword(password))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
 	}
 	hash := ""
 	if password != "" {
-		if err := checkPassword(password); err != nil {
-			return err
-		}
 		hash = a.hashing.encode(password)
 	}
 	return a.change(ctx, name, func(was *account) {
@@ -210,7 +230,7 @@ func (a *account) encode() []byte {
 
 func checkRole(role Role) error {
 	if role != RoleAdmin && role != RoleViewer {
-		return accountError("%q is not a role: admin and viewer are", role)
+		return accountError("role", "%q is not a role: admin and viewer are", role)
 	}
 	return nil
 }

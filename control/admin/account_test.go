@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -117,12 +118,17 @@ func TestAccountsCanBeAdministeredOverTheAPI(t *testing.T) {
 	g.do("POST", "/v1/users", alice).want(204)
 	g.do("POST", "/v1/users", alice).want(409)
 	g.do("POST", "/v1/users", `{"name":"a b","role":"viewer","password":"`+testPassword+`"}`).want(422)
+	if _, at := g.do("POST", "/v1/users", `{"name":"a b","role":"viewer","password":"abc"}`).want(422).problems(); !slices.Equal(at, []string{"body.name", "body.password"}) {
+		t.Errorf("wrong: %v", at)
+	}
 	g.do("POST", "/v1/users", `{"name":"bob","role":"root","password":"`+testPassword+`"}`).want(422)
 	token := g.token("alice")
 	if read, write := g.asks("GET", "/v1/users", token), g.asks("DELETE", "/v1/users/alice", token); read != 200 || write != 403 {
 		t.Errorf("as a viewer: %d, %d", read, write)
 	}
-	g.do("PATCH", "/v1/users/alice", `{}`).want(422)
+	if _, at := g.do("PATCH", "/v1/users/alice", `{}`).want(422).problems(); !slices.Equal(at, []string{"body"}) {
+		t.Errorf("wrong: %v", at)
+	}
 	g.do("PATCH", "/v1/users/bob", `{"role":"admin"}`).want(404)
 	before := g.store.value("users/alice")
 	g.do("PATCH", "/v1/users/alice", `{"role":"admin","password":"abc"}`).want(422)

@@ -79,9 +79,9 @@ func matchesHash(encoded, password string) (bool, error) {
 func checkPassword(password string) error {
 	switch {
 	case len(password) < minPassword:
-		return accountError("the password is shorter than %d characters", minPassword)
+		return accountError("password", "the password is shorter than %d characters", minPassword)
 	case len(password) > maxPassword:
-		return accountError("the password is longer than %d bytes", maxPassword)
+		return accountError("password", "the password is longer than %d bytes", maxPassword)
 	}
 	return nil
 }

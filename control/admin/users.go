@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice/control"
+	"sluice/internal/problem"
 )
 
 // User is an account as the API shows it: no call shows more.
@@ -99,13 +100,17 @@ func (u *users) list(ctx context.Context) (*UserPage, error) {
 
 // done answers to what became of a change.
 func (u *users) done(ctx context.Context, said, name string, err error) error {
-	var wrong *AccountError
+	wrong := accountErrors(err)
 	switch {
 	case err == nil:
 		u.log.Info(said, "account", name, "by", identityOf(ctx).Name)
 		return nil
-	case errors.As(err, &wrong):
-		return huma.NewError(http.StatusUnprocessableEntity, err.Error())
+	case len(wrong) > 0:
+		var p problem.Problems
+		for _, one := range wrong {
+			p.Add(one.Field, "%v", one)
+		}
+		return refused("body", p)
 	case errors.Is(err, ErrAccountExists):
 		return huma.NewError(http.StatusConflict, err.Error())
 	case errors.Is(err, ErrNoAccount):
