@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -188,6 +189,32 @@ func TestACloseIsToldToThePeer(t *testing.T) {
 	}
 	readAll(t, c) // fails where there is no close_notify
 	h.await("the connection to be gone", func() bool { return h.loop.Conns() == 0 })
+}
+
+// What the peer says at the last moment makes the close a reset: it must come behind the answer and close_notify.
+func TestCloseWhenSentDeliversTheEndWhateverThePeerHasSaidMeanwhile(t *testing.T) {
+	asked := make(chan struct{})
+	h := newHost(t, func(p *peer) {
+		p.onData = func(p *peer) {
+			close(asked)
+			for p.conn.Quiet() { // then there is something that is never read
+				runtime.Gosched()
+			}
+			p.conn.Write([]byte("answer"))
+			p.conn.CloseWhenSent()
+		}
+	}, nil)
+	c := h.over(h.dialRaw(), h.client())
+	if _, err := io.WriteString(c, "ask"); err != nil {
+		t.Fatal(err)
+	}
+	testnet.Receive(t, "the question", asked)
+	if _, err := io.WriteString(c, "more"); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, c); string(got) != "answer" {
+		t.Errorf("the peer got %q", got)
+	}
 }
 
 // An end without close_notify may be an attacker's, who cuts a message short: it is a failure and not an end (RFC 8446 §6.1).
