@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"sluice/internal/testcert"
@@ -305,7 +306,8 @@ func shim(t testing.TB, host string, config *tls.Config, dial func() (net.Conn, 
 
 // pass copies until from ends, and ends to as from has ended.
 func pass(to, from net.Conn) {
-	_, err := io.Copy(to, from)
+	// As no more than a reader and a writer: the short cuts of the TCP connections would hide which of the two has failed.
+	_, err := io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
 	if broken := new(net.OpError); errors.As(err, &broken) && broken.Op == "write" { // what comes the other way is still whole
 		_, _ = io.Copy(io.Discard, from)
 		return
@@ -315,8 +317,19 @@ func pass(to, from net.Conn) {
 			return
 		}
 	}
+	if errors.Is(err, syscall.ECONNRESET) {
+		_ = tcpOf(to).SetLinger(0)
+	}
 	to.Close()
 	from.Close()
+}
+
+// tcpOf returns the connection beneath one of a shim's.
+func tcpOf(c net.Conn) *net.TCPConn {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	return c.(*net.TCPConn)
 }
 
 // plainMode ends the modes.
