@@ -22,7 +22,8 @@ const (
 	WarnShadows     = "shadows"     // a route that leaves another one nothing
 	WarnDuplicate   = "duplicate"   // two routes that nothing but their ids tells apart
 	WarnDangling    = "dangling"    // a route to a service without nodes
-	WarnCertificate = "certificate" // a certificate that clients would refuse
+	WarnCertificate = "certificate" // a certificate that clients would refuse, or none where a listener needs one
+	WarnInsecure    = "insecure"    // a service whose nodes may be anybody
 )
 
 // lintVisits bounds the look for overlaps of one route: 0.1 ms for one that meets few others, some milliseconds for "/*" over everything, with a thousand routes as with

@@ -109,6 +109,14 @@ func (s *Certificates) find(name []byte) *Certificate {
 	return s.other
 }
 
+// Uncertified reports whether a listener takes TLS while there is no certificate to show. Any goroutine may call it.
+func (s *Server) Uncertified() bool {
+	if now := s.snapshot.Load(); now == nil || now.Certificates.Find("") != nil {
+		return false
+	}
+	return slices.ContainsFunc(s.config.Listeners, func(l ListenerConfig) bool { return l.TLS })
+}
+
 // asksClients reports whether a certificate has a client policy.
 func (s *Certificates) asksClients() bool { return s != nil && s.policies }
 

@@ -15,7 +15,7 @@ import (
 // Warning is something that is valid and probably not meant.
 type Warning struct {
 	Resource string `json:"resource"`
-	Code     string `json:"code" enum:"unreachable,shadows,duplicate,dangling,certificate"`
+	Code     string `json:"code" enum:"unreachable,shadows,duplicate,dangling,certificate,insecure"`
 	Message  string `json:"message"`
 }
 
@@ -48,7 +48,7 @@ type lintOutput struct{ Body *Lint }
 func registerLint(api huma.API, d Deps) {
 	op := huma.Operation{
 		OperationID: "lint", Method: http.MethodGet, Path: "/v1/lint", Tags: []string{"gateway"}, Summary: "List what is valid and probably not meant",
-		Description: "Routes that are never reached, routes that nothing but their ids tells apart, services without nodes, certificates that clients refuse. In this gateway, now.",
+		Description: "Routes that are never reached, routes that nothing but their ids tells apart, services without nodes, certificates that clients refuse, services that trust every certificate, listeners over TLS without any. In this gateway, now.",
 	}
 	huma.Register(api, op, func(ctx context.Context, in *lintInput) (*lintOutput, error) {
 		l := &Lint{Warnings: []Warning{}}
@@ -58,12 +58,17 @@ func registerLint(api huma.API, d Deps) {
 			warnings, more := control.Sweep(sweeping, d.Snapshot(), in.Limit)
 			l.Warnings, l.More = append(l.Warnings, describe(warnings)...), more
 		}
-		entries, _, err := d.Store.List(ctx, control.Certificates.Folder(), "", 0)
-		if err != nil {
-			return nil, storeFailed(err)
+		for _, kind := range []control.Kind{control.Certificates, control.Services} {
+			entries, _, err := d.Store.List(ctx, kind.Folder(), "", 0)
+			if err != nil {
+				return nil, storeFailed(err)
+			}
+			for _, e := range entries {
+				l.Warnings = append(l.Warnings, documentWarnings(e.Key, e.Value)...)
+			}
 		}
-		for _, e := range entries {
-			l.Warnings = append(l.Warnings, certificateWarnings(e.Key, e.Value)...)
+		if d.Uncertified != nil && d.Uncertified() {
+			l.Warnings = append(l.Warnings, Warning{Resource: string(control.Certificates), Code: control.WarnCertificate, Message: "a listener takes TLS, and there is no certificate: every handshake on it fails"})
 		}
 		if len(l.Warnings) > in.Limit {
 			l.Warnings, l.More = l.Warnings[:in.Limit], true
@@ -79,17 +84,23 @@ func describe(warnings []control.Warning) (list []Warning) {
 	return list
 }
 
-func certificateWarnings(key string, value []byte) (list []Warning) {
-	_, id, ok := control.SplitKey(key)
-	if !ok {
-		return nil
-	}
-	c, err := control.DecodeCertificate(id, value)
-	if err != nil {
-		return nil // an error, which GET /v1/status tells
-	}
-	for _, p := range c.Warnings(time.Now()) {
-		list = append(list, Warning{Resource: resourceName(key), Code: control.WarnCertificate, Message: p.Path + ": " + p.Text})
+// documentWarnings returns what a document tells by itself, of the kinds that tell anything. One that is not valid is an error, which GET /v1/status tells.
+func documentWarnings(key string, value []byte) (list []Warning) {
+	kind, id, _ := control.SplitKey(key)
+	switch kind {
+	case control.Certificates:
+		c, err := control.DecodeCertificate(id, value)
+		if err != nil {
+			return nil
+		}
+		for _, p := range c.Warnings(time.Now()) {
+			list = append(list, Warning{Resource: resourceName(key), Code: control.WarnCertificate, Message: p.Path + ": " + p.Text})
+		}
+	case control.Services:
+		if s, err := control.DecodeService(value); err == nil && s.TLS != nil && s.TLS.InsecureSkipVerify {
+			text := "tls.insecure_skip_verify: whoever stands between the gateway and a node can read and change everything"
+			list = append(list, Warning{Resource: resourceName(key), Code: control.WarnInsecure, Message: text})
+		}
 	}
 	return list
 }
@@ -139,8 +150,8 @@ func (s *resources) elsewhere(ctx context.Context, service string, edits []contr
 // lint looks at a change as it would stand; affected too, if they are wanted.
 func (s *resources) lint(ctx context.Context, edits []control.Edit, affected bool) (l lint) {
 	for _, e := range edits {
-		if kind, _, _ := control.SplitKey(e.Key); kind == control.Certificates && e.After != nil {
-			l.warnings = append(l.warnings, certificateWarnings(e.Key, e.After)...)
+		if e.After != nil {
+			l.warnings = append(l.warnings, documentWarnings(e.Key, e.After)...)
 		}
 	}
 	if s.snapshot == nil {

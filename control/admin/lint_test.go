@@ -114,6 +114,27 @@ func TestAWriteWarnsInItsAnswer(t *testing.T) {
 	}
 }
 
+// What makes TLS worth little is told: a service that trusts everybody, a listener that has nothing to show.
+func TestTheLintTellsOfTLSThatProtectsNothing(t *testing.T) {
+	bare := true
+	g := newGateway(t, func(d *Deps) { d.Uncertified = func() bool { return bare } })
+	const open = `{"tls":{"insecure_skip_verify":true},"nodes":[{"upstream":"127.0.0.1:1"}]}`
+	if got := g.do("PUT", "/v1/services/open", open).want(201).header.Get(WarningField); !strings.HasPrefix(got, "insecure: ") {
+		t.Errorf("%q", got)
+	}
+	if got := g.do("PUT", "/v1/services/closed", `{"tls":{},"nodes":[{"upstream":"127.0.0.1:1"}]}`).want(201).header.Values(WarningField); got != nil {
+		t.Errorf("%q", got)
+	}
+	for _, want := range []string{"[certificates certificate services/open insecure]", "[services/open insecure]"} {
+		var l Lint
+		g.do("GET", "/v1/lint", "").want(200).into(&l)
+		if got := fmt.Sprint(messages(l.Warnings)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		bare = false
+	}
+}
+
 func TestTheLintOfAllLooksAtEveryRoute(t *testing.T) {
 	all := map[string]string{
 		"routes/a":   `{"prefix":"/a","service_name":"none"}`,

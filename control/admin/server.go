@@ -44,6 +44,9 @@ type Deps struct {
 	// Snapshot returns what is in force, for finding out what a change would do to other routes; nil = nobody can.
 	Snapshot func() *proxy.Snapshot
 
+	// Uncertified reports whether a listener takes TLS without any certificate to show; nil = none does.
+	Uncertified func() bool
+
 	Ready func() bool       // a condition of readiness beside the first snapshot, such as not draining; nil = none
 	Stats *observe.Registry // what /metrics shows
 }
