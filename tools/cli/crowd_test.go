@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 // crowd is clients that make requests without a pause, each on a connection that it keeps as long as it may, and count what goes wrong.
 type crowd struct {
 	address, path string
+	tls           *tls.Config // nil = plain text
 	stop          atomic.Bool
 	clients       sync.WaitGroup
 
@@ -36,10 +38,57 @@ func gather(address, path string, n int) *crowd {
 	return c
 }
 
+// gatherTLS is gather over TLS.
+func gatherTLS(address, path string, n int, config *tls.Config) *crowd {
+	c := &crowd{address: address, path: path, tls: config}
+	for range n {
+		c.clients.Go(c.client)
+	}
+	return c
+}
+
+// gatherHTTP2 is gather over HTTP/2 and TLS: n clients share a connection, which is made anew when the gateway says GOAWAY.
+func gatherHTTP2(address, path string, n int, config *tls.Config) *crowd {
+	c := &crowd{address: address, path: path, tls: config}
+	transport := &http.Transport{TLSClientConfig: config, Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP2(true)
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	for range n {
+		c.clients.Go(func() {
+			for !c.stop.Load() {
+				resp, err := client.Get("https://" + address + path)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+				if err == nil && (resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2) {
+					err = fmt.Errorf("status %s, %s", resp.Status, resp.Proto)
+				}
+				if err != nil {
+					c.failed.Add(1)
+					c.note(err)
+					continue
+				}
+				c.asked.Add(1)
+			}
+			transport.CloseIdleConnections()
+		})
+	}
+	return c
+}
+
+func (c *crowd) dial() (net.Conn, error) {
+	d := &net.Dialer{Timeout: 10 * time.Second}
+	if c.tls != nil {
+		return tls.DialWithDialer(d, "tcp", c.address, c.tls)
+	}
+	return d.Dial("tcp", c.address)
+}
+
 // client is one of the crowd.
 func (c *crowd) client() {
 	for !c.stop.Load() {
-		conn, err := net.DialTimeout("tcp", c.address, 10*time.Second)
+		conn, err := c.dial()
 		if err != nil {
 			c.refused.Add(1)
 			c.note(err)

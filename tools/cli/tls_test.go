@@ -32,6 +32,38 @@ func secureProgram(t *testing.T) (*program, *testcert.Authority) {
 	return p, ca
 }
 
+// What holds for upgrades in plain text does over TLS, where a connection ends with an answer, and over HTTP/2, where it ends with GOAWAY.
+func TestUpgradesLoseNothingOverTLSAndHTTP2(t *testing.T) {
+	p, ca := secureProgram(t)
+	p.api("PUT", "/v1/services/s", `{"nodes":[{"upstream":"`+startOrigin(t, "a").Addr()+`"}]}`)
+	p.api("PUT", "/v1/routes/x", `{"prefix":"/x/*","service_name":"s"}`)
+	config := &tls.Config{ServerName: "a.test", RootCAs: ca.Pool}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone(), DisableKeepAlives: true}}
+	p.await("the route", func() bool {
+		resp, err := client.Get("https://" + p.address + "/x/1")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == 200
+	})
+	crowds := []*crowd{gatherTLS(p.address, "/x/1", 16, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone())}
+	for n := range 2 {
+		before := make([]int64, len(crowds))
+		for i, c := range crowds {
+			before[i] = c.asked.Load()
+		}
+		p.upgrade()
+		for i, c := range crowds {
+			p.await("requests to go on", func() bool { return c.asked.Load() > before[i]+64 })
+		}
+		p.exited(p.pids[n], 0) // every connection has left it, and nobody has stopped asking
+	}
+	for _, c := range crowds {
+		c.disperse(t)
+	}
+}
+
 // A certificate of the store serves HTTPS a moment after it was written, and sessions outlive the process that they began in.
 func TestTLSSessionsSurviveAnUpgrade(t *testing.T) {
 	p, ca := secureProgram(t)
