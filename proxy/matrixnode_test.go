@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -202,15 +203,9 @@ func (s *nodeShim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.drop(c.Conn)
 		}
 	}()
-	answered := make(chan struct{})
-	defer close(answered)
-	go func() {
-		select {
-		case <-r.Context().Done():
-			c.Close()
-		case <-answered:
-		}
-	}()
+	// It must be called off before the connection is another request's: the context ends with this one.
+	forget := context.AfterFunc(r.Context(), func() { c.Close() })
+	defer forget()
 	sent := make(chan bool, 1)
 	sending.Go(func() { sent <- sendText(c, r) })
 	for {
@@ -228,7 +223,7 @@ func (s *nodeShim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case whole = <-sent:
 		default:
 		}
-		if kept = whole && !resp.Close; kept {
+		if kept = whole && !resp.Close && forget(); kept {
 			s.put(c)
 		}
 		return
