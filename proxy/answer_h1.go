@@ -170,7 +170,7 @@ func (s *session) drain() {
 
 // shed ends a session that rests between two requests.
 func (s *session) shed() bool {
-	if s.phase != phaseIdle || !s.served || s.conn.Queued() > 0 {
+	if s.phase != phaseIdle || !s.served || s.conn.Queued() > 0 || len(s.conn.Unread()) > 0 {
 		return false
 	}
 	s.close()

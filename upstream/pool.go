@@ -154,7 +154,7 @@ const longRest = time.Second
 // stand in the same batch of events behind the request that is to be sent.
 func (c *Conn) stillGood() bool {
 	if c.Loop().Now()-c.idleSince < int64(longRest) {
-		return !c.PeerShut()
+		return !c.PeerShut() && len(c.Unread()) == 0
 	}
 	return c.Quiet()
 }
@@ -210,7 +210,7 @@ func (c *Conn) CloseWhenSent() {
 	c.Conn.CloseWhenSent()
 }
 
-// Discard closes the connection. It may be called again, and after the connection has failed.
+// Discard closes the connection; what has not been sent on it is not. It may be called again, and after the connection has failed.
 func (c *Conn) Discard() {
 	if c.gone {
 		return
@@ -235,7 +235,7 @@ func (c *Conn) Discard() {
 		c.pool.cooled(c.served == 0 && time.Duration(c.Loop().Now()-c.idleSince) < longRest)
 	}
 	c.node.dropConn()
-	c.Close()
+	c.Abandon()
 }
 
 // The pool as the owner of a connection that is idle, or is opened in advance: whatever else happens to it is its end. A node that sends bytes nobody asked for would otherwise have them

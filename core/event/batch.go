@@ -37,7 +37,6 @@ const (
 
 // dispatchBatches is dispatch with a ring.
 func (l *Loop) dispatchBatches() {
-	l.settleCalls() // of a batch that a panic has cut short
 	for l.cursor < l.pending {
 		if l.cursor >= l.batchEnd {
 			l.batchEnd = min(l.cursor+batchSize, l.pending)
@@ -59,9 +58,7 @@ func (l *Loop) batch() {
 	for l.flushApart() {
 	}
 	for _, c := range l.dirty {
-		if c.dirty { // a panic in flushApart can leave one there twice
-			l.prepareWrite(c)
-		}
+		l.prepareWrite(c)
 	}
 	clear(l.dirty)
 	l.dirty = l.dirty[:0]
@@ -83,6 +80,10 @@ func (l *Loop) flushApart() (found bool) {
 	kept := 0
 	for i := 0; i < len(l.dirty); i++ {
 		c := l.dirty[i]
+		l.dirty[i] = nil
+		if c == nil { // left by a panic
+			continue
+		}
 		if kept < len(l.ring.sqes)-batchSize && c.batchable() {
 			l.dirty[kept] = c
 			kept++
@@ -91,6 +92,7 @@ func (l *Loop) flushApart() (found bool) {
 		found = true
 		c.dirty = false
 		if !c.closed {
+			l.current = c
 			c.flush()
 		}
 	}
@@ -129,7 +131,7 @@ func (l *Loop) prepareRead(c *Conn) {
 	l.calls = append(l.calls, batched{conn: c, size: len(window)})
 }
 
-// makeCalls enters the kernel, and notes what the reads have brought. No handler is called.
+// makeCalls enters the kernel, and notes what has come of every call. No handler is called.
 func (l *Loop) makeCalls() {
 	if len(l.calls) > 1 {
 		err := l.ring.enter()
@@ -151,20 +153,22 @@ func (l *Loop) makeCalls() {
 	}
 	for i := range l.calls {
 		call := &l.calls[i]
+		call.made = call.made && call.errno != unix.EINTR && call.errno != unix.ECANCELED
 		if call.out != nil {
-			continue
+			call.conn.noteWritten(call)
+		} else {
+			call.conn.noteFetched(call)
 		}
-		if c := call.conn; !call.made || call.errno == unix.EINTR || call.errno == unix.ECANCELED {
-			call.n, call.errno = sysRead(c.fd, c.in[c.w:c.w+call.size])
-		}
-		call.conn.noteFetched(call)
 	}
 }
 
-// noteFetched keeps what a read has brought for the event.
+// noteFetched keeps what a read has brought for the event. One that was not made is the event's to make.
 func (c *Conn) noteFetched(call *batched) {
+	if !call.made {
+		call.n, call.errno = sysRead(c.fd, c.in[c.w:c.w+call.size])
+	}
 	switch {
-	case call.errno == unix.EINTR: // the event will read
+	case call.errno == unix.EINTR:
 	case call.errno == unix.EAGAIN:
 		c.fetched = fetchedAgain
 	case call.errno != 0:
@@ -173,41 +177,37 @@ func (c *Conn) noteFetched(call *batched) {
 		c.fetched = fetchedEnd
 	case call.n == call.size:
 		c.fetched = fetchedFull
+		c.w += call.n
 	default:
 		c.fetched = fetchedShort
+		c.w += call.n
 	}
-	c.w += call.n
 }
 
-// settleCalls carries out what follows the writes. It may call handlers.
+// noteWritten keeps what the kernel has not taken of a write. One that was not made is made now.
+func (c *Conn) noteWritten(call *batched) {
+	if call.made {
+		c.enqueue(call.out[c.taken(call.n, call.errno, len(call.out)):])
+	} else {
+		c.ending = c.finish != finishNothing
+		c.transmit(call.out)
+		c.ending = false
+	}
+	c.loop.buffers.put(call.out)
+}
+
+// settleCalls carries out what was to follow the writes. It may call handlers, and so comes when all calls of the batch have been noted.
 func (l *Loop) settleCalls() {
 	for l.settled < len(l.calls) {
-		call := l.calls[l.settled]
+		call := &l.calls[l.settled]
 		l.settled++
-		if call.out != nil {
-			l.current = call.conn
-			call.conn.written(&call)
+		if c := call.conn; call.out != nil && !c.closed && !c.dirty && c.finish != finishNothing && c.queue == nil && c.broken == nil {
+			l.current = c
+			c.finishNow()
 		}
 	}
 	clear(l.calls)
 	l.calls, l.settled = l.calls[:0], 0
-}
-
-// written goes on behind a write as Conn.flush does.
-func (c *Conn) written(call *batched) {
-	switch {
-	case c.closed:
-	case !call.made || call.errno == unix.EINTR || call.errno == unix.ECANCELED:
-		c.ending = c.finish != finishNothing
-		c.transmit(call.out)
-		c.ending = false
-	default:
-		c.enqueue(call.out[c.taken(call.n, call.errno, len(call.out)):])
-	}
-	c.loop.buffers.put(call.out)
-	if !c.closed && !c.dirty && c.finish != finishNothing && c.queue == nil && c.broken == nil {
-		c.finishNow()
-	}
 }
 
 // takeFetched does what read would have done with the first of its reads.
@@ -218,10 +218,11 @@ func (c *Conn) takeFetched() {
 	case fetchedShort:
 		c.more = c.shut
 	case fetchedAgain:
-		c.more = false
+		c.more = c.shut
 	case fetchedError:
 		if err := fmt.Errorf("event: read: %w", c.fetchErrno); c.paused || c.onReady {
 			c.breakWith(err)
+			c.settle()
 		} else {
 			c.fail(err)
 		}

@@ -114,7 +114,9 @@ func (c *Conn) IsClosed() bool { return c.closed }
 func (c *Conn) IsConnected() bool { return !c.connecting && !c.shaking && !c.closed }
 
 // PeerShut reports whether the peer has ended its side or broken the connection, as far as the kernel has told: a last look before reuse.
-func (c *Conn) PeerShut() bool { return c.shut || c.eof || c.broken != nil || c.closed }
+func (c *Conn) PeerShut() bool {
+	return c.shut || c.eof || c.broken != nil || c.closed || c.fetched == fetchedEnd || c.fetched == fetchedError
+}
 
 // Silent reports whether the peer has sent nothing that was not consumed, as far as the kernel has told: then closing makes no reset.
 func (c *Conn) Silent() bool { return c.r == c.w && !c.more && (c.layer == nil || !c.wet) }
@@ -134,7 +136,7 @@ func (c *Conn) Close() {
 		return
 	}
 	l := c.loop
-	if c.dirty && c.dirtySince != l.cursor { // written for an earlier event: it is only on account of the batch that it is not sent
+	if c.dirty && !c.gathers && c.dirtySince != l.cursor { // written for an earlier event: it is only on account of the batch that it is not sent
 		c.push()
 	}
 	if c.layer != nil {
@@ -146,19 +148,30 @@ func (c *Conn) Close() {
 	// Closing takes the descriptor out of the epoll set, since nothing else refers to the socket.
 	_ = unix.Close(c.fd)
 	c.giveBackInput()
-	if c.out != nil {
-		l.buffers.put(c.out)
-		c.out = nil
-	}
+	c.dropOut()
 	if c.queue != nil {
 		_ = c.queue.Close() // never fails
 		c.queue = nil
 	}
 }
 
+// Abandon closes the connection at once, and what was written and has not been sent is not sent: Sent is final.
+func (c *Conn) Abandon() {
+	c.dropOut()
+	c.Close()
+}
+
+func (c *Conn) dropOut() {
+	if c.out != nil {
+		c.loop.buffers.put(c.out)
+		c.out = nil
+	}
+}
+
 // Reset closes the connection at once in such a way that the peer sees an error and not an end (RST).
 func (c *Conn) Reset() {
 	if !c.closed {
+		c.dropOut()
 		c.dropLayer()
 		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		c.Close()

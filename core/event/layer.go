@@ -182,6 +182,7 @@ func (c *Conn) dropLayer() {
 	if c.layer != nil {
 		c.layer.Stop()
 		c.layer, c.shaking = nil, false
+		c.dropOut() // it was for the layer to pass on, and must not go without it
 	}
 }
 

@@ -173,6 +173,7 @@ func (l *Loop) wait() (err error) {
 
 // dispatch hands each event to its source, unless that has gone meanwhile.
 func (l *Loop) dispatch() {
+	l.settleCalls() // of a batch that a panic has cut short
 	if l.ring != nil {
 		l.dispatchBatches()
 		return
@@ -242,6 +243,7 @@ func (l *Loop) flush() {
 		l.dirty[i] = nil
 		c.dirty = false
 		if !c.closed {
+			l.current = c
 			c.flush()
 		}
 	}
@@ -250,7 +252,8 @@ func (l *Loop) flush() {
 
 // flushGathered sends what the connections that gather have written in this turn. What follows from it is flushed as ever, and may make one of them dirty again.
 func (l *Loop) flushGathered() {
-	for l.ring != nil && len(l.gathering) > 0 {
+	l.settleCalls() // as in dispatch
+	for l.ring != nil && len(l.gathering)+len(l.dirty) > 0 {
 		l.dirty = append(l.dirty, l.gathering...)
 		clear(l.gathering)
 		l.gathering = l.gathering[:0]
@@ -268,6 +271,7 @@ func (l *Loop) flushGathered() {
 			l.flush()
 		}
 	}
+	l.flush() // where the ring has just broken
 }
 
 // step runs one step of the turn to its end, whatever the handlers do: one that panics loses its connection, and the step goes on behind it.
