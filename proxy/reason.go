@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"sluice/internal/fault"
 )
@@ -24,5 +25,12 @@ func reason(e *fault.Error) string {
 	if origin, rest, found := strings.Cut(text, ": "); found && !strings.ContainsRune(origin, ' ') {
 		text = rest
 	}
-	return text[:min(len(text), reasonMost)]
+	if len(text) <= reasonMost {
+		return text
+	}
+	end := reasonMost
+	for end > reasonMost-utf8.UTFMax && !utf8.RuneStart(text[end]) { // no character is cut in two
+		end--
+	}
+	return text[:end]
 }

@@ -56,13 +56,14 @@ func TestAnExchangeThatDidNotFailHasNoReason(t *testing.T) {
 
 func TestAReasonIsTheInnermostCauseWithoutItsPackageAndBounded(t *testing.T) {
 	for want, cause := range map[string]error{
-		"":                              nil,
-		"bare lf":                       h1.ErrBareLF,
-		"nul in path":                   codec.ErrPathNUL,
-		"connection refused":            fmt.Errorf("event: connect 192.0.2.1:80: %w", unix.ECONNREFUSED),
-		"read of x: too short":          errors.New("read of x: too short"),
-		"without a package":             errors.New("without a package"),
-		strings.Repeat("x", reasonMost): errors.New("long: " + strings.Repeat("x", 2*reasonMost)),
+		"":                                nil,
+		"bare lf":                         h1.ErrBareLF,
+		"nul in path":                     codec.ErrPathNUL,
+		"connection refused":              fmt.Errorf("event: connect 192.0.2.1:80: %w", unix.ECONNREFUSED),
+		"read of x: too short":            errors.New("read of x: too short"),
+		"without a package":               errors.New("without a package"),
+		strings.Repeat("x", reasonMost):   errors.New("long: " + strings.Repeat("x", 2*reasonMost)),
+		strings.Repeat("x", reasonMost-1): errors.New("long: " + strings.Repeat("x", reasonMost-1) + "\u20ac"), // no character is cut in two
 	} {
 		if got := reason(fault.New("test", fault.Downstream, fault.BadRequest, cause)); got != want {
 			t.Errorf("%v has the reason %q, want %q", cause, got, want)
