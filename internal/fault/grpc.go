@@ -33,13 +33,11 @@ func ParseGRPC(text []byte) int {
 }
 
 // StatusOfGRPC returns the HTTP status whose meaning for the health of a node the status of a call has: of 500 to 599 for those that tell of the node, and 200 for those that tell
-// of the call.
+// of the call. UNIMPLEMENTED is one of these: whoever asks for a method that there is not would take all nodes out.
 func StatusOfGRPC(code int) int {
 	switch code {
 	case grpcUnknown, grpcInternal, grpcDataLoss:
 		return 500
-	case grpcUnimplemented:
-		return 501
 	case GRPCUnavailable:
 		return 503
 	case GRPCDeadlineExceeded:
