@@ -26,7 +26,7 @@ func (x *Exchange) await(w wait) {
 }
 
 func (x *Exchange) awaitFor(w wait, d time.Duration) {
-	x.waiting = w
+	x.waiting, x.waitStart = w, x.worker.loop.Now()
 	x.worker.loop.SetTimer(&x.timer, d)
 }
 

@@ -333,8 +333,11 @@ func (k *callH2) move() {
 	if x.requestEnded {
 		k.sendEnd(x.trailer)
 	}
-	if err := c.pool.assign(k); err != nil {
-		k.failed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
+	switch err := c.pool.assign(k); {
+	case c.pool.mayWait(err):
+		c.pool.lineUp(k)
+	case err != nil:
+		k.failed(x.worker.dialFault(c.pool.node, err))
 	}
 	c.release()
 }

@@ -62,7 +62,6 @@ func (p *poolH2) dial(bound time.Duration) (*clientH2, error) {
 	}
 	c.conn, c.out = conn, conn.Conn
 	conn.GatherTurn()
-	conn.GatherTurn()
 	conn.Share(c.retire)
 	c.codec.Reset(h2.Options{Client: true, StreamWindow: h2NodeWindow, ConnWindow: h2NodeConnTotal, MaxBlock: 2 * responseLimits.Headers})
 	conn.Commit(c.codec.AppendPreface(conn.Buffer()))

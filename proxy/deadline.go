@@ -23,10 +23,11 @@ func (x *Exchange) setDeadline() {
 	}
 }
 
-// outOfTime ends an exchange whose time is over. Its node has failed where it has had most of that, and the service has set it: clients who ask for a moment do not decide who is well.
+// outOfTime ends an exchange whose time is over. Its node has failed where it has owed something for half of that, and the service has set it: clients who ask for a moment, or take theirs
+// to send a body, do not decide who is well.
 func (x *Exchange) outOfTime() {
 	now := x.worker.loop.Now()
-	if x.state == stateTrying && x.call != nil && x.total > 0 && time.Duration(now-x.tryStart) >= x.total/2 {
+	if x.state == stateTrying && x.call != nil && x.total > 0 && x.owed() >= x.total/2 {
 		x.try.Failed(upstream.FailedBroken, now)
 		x.service.Stats.Outcome(x.worker.index, observe.OutcomeTimeout)
 	}

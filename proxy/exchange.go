@@ -95,6 +95,7 @@ type Exchange struct {
 	start       int64           // loop time
 	startWall   int64
 	tryStart    int64 // loop time of the latest try
+	waitStart   int64 // loop time at which what waiting says began
 	readTime    int64 // until the head of the request was whole
 	connectTime int64
 	headTime    int64

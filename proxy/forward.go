@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 
-	"sluice/core/event"
 	"sluice/core/observe"
 	"sluice/internal/fault"
 	"sluice/upstream"
@@ -73,20 +72,14 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	}
 	call, err := x.worker.dial(x, node, fresh)
 	if errors.Is(err, upstream.ErrFull) {
-		x.pending.Leave()
-		x.try.End()
-		x.noNode()
+		x.noPlace(node)
 		return
 	}
 	x.node, x.tryStart = node, now
 	x.tried[x.tries] = node
 	x.tries++
-	if event.Exhausted(err) {
-		x.cannotConnect(err)
-		return
-	}
 	if err != nil {
-		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
+		x.callFailed(x.worker.dialFault(node, err))
 		return
 	}
 	x.call = call
@@ -94,19 +87,15 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.send()
 }
 
-// cannotConnect is for a try that this machine has nothing to connect with for: its node is not to blame. Where it is a port, another node may be asked; of all else that one would want for
-// the same.
-func (x *Exchange) cannotConnect(err error) {
+// noPlace is for a try for which there may be no connection: it was none.
+func (x *Exchange) noPlace(node *upstream.Node) {
 	x.pending.Leave()
 	x.try.End()
-	e := fault.New("connect", fault.Internal, fault.Overloaded, err)
-	if event.NoPort(err) {
-		x.worker.noPort(x.node, err)
-		if x.retry(e.Retryable(fault.Always)) {
-			return
-		}
+	if x.besideHTTP2() && node.Idle(x.worker.index) { // there is room for other requests: who waited for it would be told so again and again
+		x.fail(x.worker.dialFault(node, upstream.ErrFull))
+		return
 	}
-	x.fail(e)
+	x.noNode()
 }
 
 // send hands over what there is of the request.
@@ -149,24 +138,13 @@ func (x *Exchange) callConnected() {
 // callFailed tells that the try under way has come to nothing.
 func (x *Exchange) callFailed(e *fault.Error) {
 	x.stale = x.call != nil && x.call.reused()
-	if e.Cause != errQuiet { // a stream on which there is nothing to say tells nothing of its node; one that hangs does not get to the heads of other answers either
-		x.try.Failed(failure(e), x.worker.loop.Now())
-	}
+	x.countFailed(&x.try, x.call, e)
 	x.dropCall()
 	x.pending.Leave()
 	x.awaitNothing()
-	x.service.Stats.Outcome(x.worker.index, outcome(e))
 	if x.state != stateTrying || !x.retry(e) {
 		x.fail(e)
 	}
-}
-
-// failure is how a failed try counts for the health of its node.
-func failure(e *fault.Error) upstream.Failure {
-	if e.Retry == fault.Always && e.Op == "connect" {
-		return upstream.FailedConnect
-	}
-	return upstream.FailedBroken
 }
 
 // outcome is how a failed try is counted.

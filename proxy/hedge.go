@@ -100,7 +100,6 @@ func (x *Exchange) callLost(c call, e *fault.Error) {
 	if c == x.call {
 		x.swapCalls()
 	}
-	x.secondTry.Failed(failure(e), x.worker.loop.Now())
-	x.service.Stats.Outcome(x.worker.index, outcome(e))
+	x.countFailed(&x.secondTry, c, e)
 	x.dropSecond()
 }

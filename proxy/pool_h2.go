@@ -61,14 +61,9 @@ func (p *poolH2) assign(k *callH2) error {
 			return err
 		}
 	}
-	switch {
-	case k.protocol != nil && (c == nil || !c.codec.PeerConnect()):
-		k.pool = p
-		p.asking = append(p.asking, k)
-	case c == nil:
-		k.pool = p
-		p.waiting = append(p.waiting, k)
-	default:
+	if c == nil || k.protocol != nil && !c.codec.PeerConnect() {
+		p.lineUp(k)
+	} else {
 		c.take(k)
 	}
 	return nil
@@ -160,16 +155,28 @@ func (p *poolH2) failWaiting() {
 	p.doomed = false
 	for len(p.waiting)+len(p.asking) > 0 && len(p.clients) == 0 {
 		k := p.first()
-		switch _, err := p.dial(k.x.connectBound() + h2Grace); {
-		case errors.Is(err, upstream.ErrFull) && p.conns > 0:
-			return // the end of one that is leaving makes room for another
-		case errors.Is(err, upstream.ErrFull):
-			k.failed(fault.New("wait for a connection", fault.Upstream, fault.Overloaded, err).Retryable(fault.Always))
-		case err != nil:
-			k.failed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
+		_, err := p.dial(k.x.connectBound() + h2Grace)
+		if p.mayWait(err) {
+			return
+		}
+		if err != nil {
+			k.failed(p.worker.dialFault(p.node, err))
 		}
 	}
 	p.serve()
+}
+
+// mayWait reports whether a connection that there is no place for now will have one: the end of one that is leaving makes room for another.
+func (p *poolH2) mayWait(err error) bool { return errors.Is(err, upstream.ErrFull) && p.conns > 0 }
+
+// lineUp lets a call wait.
+func (p *poolH2) lineUp(k *callH2) {
+	k.pool = p
+	if k.protocol != nil {
+		p.asking = append(p.asking, k)
+	} else {
+		p.waiting = append(p.waiting, k)
+	}
 }
 
 // first returns the call to fail first.
@@ -208,9 +215,9 @@ func (p *poolH2) leave(k *callH2) {
 	p.forget()
 }
 
-// forget gives the pool up when nothing is in it.
+// forget gives the pool up when nothing is in it any more, not even a connection that is leaving: another pool would stand in its place then.
 func (p *poolH2) forget() {
-	if len(p.clients)+len(p.waiting)+len(p.asking) == 0 {
+	if p.conns+len(p.waiting)+len(p.asking) == 0 && p.worker.poolsH2[p.node] == p {
 		delete(p.worker.poolsH2, p.node)
 	}
 }

@@ -89,6 +89,41 @@ func TestAConnectionThatLeavesMakesRoomForAnother(t *testing.T) {
 	}
 }
 
+// A node that has said GOAWAY is reached by one more connection, however many calls are still under way on the first, and end one by one.
+func TestCallsThatEndOnAConnectionThatLeavesCostNoOthers(t *testing.T) {
+	n := newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, req *codec.Request) []byte {
+		switch string(req.Path()) {
+		case "/hang":
+			return nil
+		case "/leave":
+			return append(okH2(conn, s), conn.AppendGoAway(nil, h2.NoError, false)...)
+		}
+		return okH2(conn, s)
+	}))
+	g := newGateway(t, []string{n.addr}, overHTTP2)
+	g.connect(t).wantGet("ok")
+	p, calls := g.dialH2(t), make([]*h2.Stream, 7)
+	for i := range calls {
+		calls[i] = p.ask("GET", "/hang", true)
+		g.await(t, "the call", func(w *worker) bool { return w.onlyPoolH2().clients[0].calls == i+1 })
+	}
+	var leaving *clientH2
+	g.onLoop(func(w *worker) bool { leaving = w.onlyPoolH2().clients[0]; return true })
+	b := g.connect(t)
+	b.send("GET /leave HTTP/1.1\r\nHost: a\r\n\r\n")
+	b.answer().want(t, 200, "ok")
+	g.await(t, "the connection to leave", func(*worker) bool { return leaving.leaving })
+	b.wantGet("ok")
+	for i, call := range calls {
+		p.say(p.codec.AppendReset(nil, call, h2.Cancel))
+		g.await(t, "the call to end", func(*worker) bool { return leaving.calls == len(calls)-1-i })
+		b.wantGet("ok")
+	}
+	if opened := n.opened.Load(); opened != 2 {
+		t.Errorf("%d connections, want two", opened)
+	}
+}
+
 // poolGateway is a gateway with a node over HTTP/2 and a pool of that configuration, and asks of it.
 func poolGateway(t *testing.T, change func(*upstream.PoolConfig)) (g *gateway, n *node) {
 	n = newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte { return okH2(conn, s) }))

@@ -31,7 +31,7 @@ func (x *Exchange) responseHead() {
 		x.responseUpgrade()
 		return
 	case x.req.Version == codec.HTTP2 && x.req.UpgradeAsks && status < 300: // the client would take it for a tunnel
-		x.callFailed(fault.New("read response head", fault.Upstream, fault.UpstreamProtocol, errNoSwitch))
+		x.notSwitched()
 		return
 	}
 	x.stale = false

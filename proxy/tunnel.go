@@ -78,6 +78,14 @@ func (x *Exchange) responseUpgrade() {
 	x.await(waitTunnel)
 }
 
+// notSwitched takes an answer without the switch that a client of HTTP/2 has asked for. A node may ignore the wish (RFC 9110 §7.8): it has answered, and it is the client that cannot be told.
+func (x *Exchange) notSwitched() {
+	x.try.Answered(x.resp.Status, x.worker.loop.Now())
+	x.try.Whole()
+	x.service.Stats.Outcome(x.worker.index, observe.OutcomeOK)
+	x.fail(fault.New("read response head", fault.Upstream, fault.UpstreamProtocol, errNoSwitch))
+}
+
 // tunnelUp takes bytes of the client.
 func (x *Exchange) tunnelUp(p []byte) {
 	x.bytesIn += int64(len(p))

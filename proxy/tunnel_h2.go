@@ -3,10 +3,10 @@ package proxy
 import (
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
 
 	"sluice/codec"
 	"sluice/internal/ascii"
-	"sluice/internal/fault"
 	"sluice/upstream"
 )
 
@@ -26,16 +26,26 @@ func (w *worker) dialUpgrade(x *Exchange, node *upstream.Node, fresh bool) (call
 	return w.dialH1(x, node, fresh)
 }
 
+// besideHTTP2 reports whether another protocol is asked for of a node that is spoken to over HTTP/2.
+func (x *Exchange) besideHTTP2() bool { return x.upgrade != nil && (x.route.GRPC || x.service.HTTP2) }
+
 // askOverHTTP1 makes the try under way anew over HTTP/1.1: its node takes no tunnels over HTTP/2. Nothing was sent.
 func (x *Exchange) askOverHTTP1() {
-	call, err := x.worker.dialH1(x, x.node, false)
-	if err != nil {
-		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamConnect, err).Retryable(fault.Always))
-		return
-	}
 	x.call.cancel()
-	x.call = call
-	x.send()
+	x.call = nil
+	call, err := x.worker.dialH1(x, x.node, false)
+	switch {
+	case errors.Is(err, upstream.ErrFull):
+		x.tries--
+		x.tried[x.tries] = nil
+		x.awaitNothing()
+		x.noPlace(x.node)
+	case err != nil:
+		x.callFailed(x.worker.dialFault(x.node, err))
+	default:
+		x.call = call
+		x.send()
+	}
 }
 
 // switched takes the answer to an extended CONNECT that opens the tunnel, as the 101 that it stands for.

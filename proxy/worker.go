@@ -104,7 +104,7 @@ func (w *worker) dial(x *Exchange, node *upstream.Node, fresh bool) (call, error
 	switch {
 	case x.overHTTP2():
 		return w.dialH2(x, node)
-	case x.route.GRPC || x.service.HTTP2:
+	case x.besideHTTP2():
 		return w.dialUpgrade(x, node, fresh)
 	}
 	return w.dialH1(x, node, fresh)
