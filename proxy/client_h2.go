@@ -26,8 +26,9 @@ type clientH2 struct {
 	pool *poolH2
 
 	calls   int               // under way
+	used    bool              // some call was put on it
 	served  bool              // some call has been answered
-	service *upstream.Service // of the latest call
+	service *upstream.Service // of the latest call, or that it was opened for
 	open    bool              // the connection is there
 	leaving bool              // it takes no more calls
 	gone    bool
@@ -51,10 +52,10 @@ var (
 	errNoSign    = errors.New("proxy: the node gives no sign of life")
 )
 
-// dial begins a connection, which has that long to be established.
-func (p *poolH2) dial(bound time.Duration) (*clientH2, error) {
+// dial begins a connection, as a service asks for, which has that long to be established.
+func (p *poolH2) dial(s *upstream.Service, bound time.Duration) (*clientH2, error) {
 	w := p.worker
-	c := &clientH2{mux: mux{worker: w}, pool: p, lastRead: w.loop.Now()}
+	c := &clientH2{mux: mux{worker: w}, pool: p, service: s, lastRead: w.loop.Now()}
 	c.timer.Owner, c.doubt.Owner = c, c
 	conn, err := p.node.DialHTTP2(w.index, w.loop, c)
 	if err != nil {
@@ -75,6 +76,7 @@ func (p *poolH2) dial(bound time.Duration) (*clientH2, error) {
 // take puts a call on the connection. What it has to say already is sent. One that has served as much as the service lets it leaves with the call.
 func (c *clientH2) take(k *callH2) {
 	k.client, k.fresh = c, !c.served
+	c.used = true
 	c.calls++
 	c.service = k.x.service
 	c.worker.loop.StopTimer(&c.timer)
@@ -110,6 +112,13 @@ func (c *clientH2) rest() {
 	c.worker.loop.SetTimer(&c.timer, d)
 }
 
+// restUnused lets a connection rest that no call has been put on yet.
+func (c *clientH2) restUnused() {
+	if !c.used && !c.gone {
+		c.rest()
+	}
+}
+
 // leave takes the connection out of the pool: it takes no more calls.
 func (c *clientH2) leave() {
 	if c.leaving {
@@ -138,7 +147,7 @@ func (c *clientH2) retire() {
 	c.pool.serve()
 }
 
-// close ends the connection, on which nothing is under way any more.
+// close ends the connection, on which nothing is under way any more. One that was never used, or whose place is waited for, makes room at once.
 func (c *clientH2) close() {
 	if c.gone {
 		return
@@ -150,7 +159,7 @@ func (c *clientH2) close() {
 	c.shut = true
 	c.worker.loop.DropTimer(&c.timer)
 	c.worker.loop.DropTimer(&c.doubt)
-	if c.open && !c.conn.IsClosed() {
+	if wanted := len(c.pool.waiting)+len(c.pool.asking) > 0; c.open && c.used && !wanted && !c.conn.IsClosed() {
 		c.conn.CloseWhenSent()
 	} else {
 		c.conn.Discard()
@@ -166,7 +175,7 @@ func (c *clientH2) fail(e func(k *callH2) *fault.Error) {
 		k := stream.Owner.(*callH2)
 		k.failed(e(k))
 	})
-	if !c.codec.Settled() {
+	if !c.codec.Settled() && len(c.pool.clients) == 0 { // else there is one to hear of yet, or with tunnels on it
 		c.pool.failAsking(e)
 	}
 	c.worker.loop.DropTimer(&c.timer)
@@ -186,10 +195,11 @@ func (c *clientH2) Opened(*event.Conn) {
 		c.broken(errNoHTTP2)
 		return
 	}
-	if c.calls == 0 { // it was opened before anybody asked for it, or whoever did has left
+	if c.calls == 0 && len(c.pool.asking) > 0 { // they wait to hear what it takes, see hear
 		c.worker.loop.SetTimer(&c.timer, upstream.DefaultIdleTimeout)
 		return
 	}
+	c.restUnused() // it was opened before anybody asked for it, or whoever did has left
 	c.codec.Each(func(stream *h2.Stream) {
 		k := stream.Owner.(*callH2)
 		k.x.connectedBy(k)
@@ -244,8 +254,7 @@ func (c *clientH2) handle(ev *h2.Event) {
 	case h2.EventSettings:
 		c.codec.Each(func(stream *h2.Stream) { c.want(&stream.Owner.(*callH2).outlet) })
 		c.pump()
-		c.pool.streams = c.codec.PeerStreams()
-		c.pool.hear(c.codec.PeerConnect())
+		c.pool.hear(c)
 	case h2.EventGoAway:
 		c.goAway(ev)
 	}

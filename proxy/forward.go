@@ -87,12 +87,14 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.send()
 }
 
-// noPlace is for a try for which there may be no connection: it was none.
+// noPlace is for a try for which there may be no connection: its node was not asked.
 func (x *Exchange) noPlace(node *upstream.Node) {
 	x.pending.Leave()
 	x.try.End()
 	if x.besideHTTP2() && node.Idle(x.worker.index) { // there is room for other requests: who waited for it would be told so again and again
-		x.fail(x.worker.dialFault(node, upstream.ErrFull))
+		x.node, x.tried[x.tries] = node, node
+		x.tries++
+		x.callFailed(x.worker.dialFault(node, upstream.ErrFull))
 		return
 	}
 	x.noNode()

@@ -56,7 +56,7 @@ func (p *poolH2) assign(k *callH2) error {
 	c := p.withRoom(k)
 	if c == nil && p.mayDial() {
 		var err error
-		if c, err = p.dial(k.x.connectBound() + h2Grace); err != nil && len(p.clients) == 0 {
+		if c, err = p.dial(k.x.service, k.x.connectBound()+h2Grace); err != nil && len(p.clients) == 0 {
 			p.forget()
 			return err
 		}
@@ -132,7 +132,7 @@ func (p *poolH2) serveFirst(line *[]*callH2) bool {
 	k := (*line)[0]
 	c := p.withRoom(k)
 	if c == nil && p.mayDial() {
-		c, _ = p.dial(k.x.connectBound() + h2Grace) // failWaiting hears why
+		c, _ = p.dial(k.x.service, k.x.connectBound()+h2Grace) // failWaiting hears why
 	}
 	if c == nil {
 		if len(p.clients) == 0 && !p.doomed {
@@ -155,7 +155,7 @@ func (p *poolH2) failWaiting() {
 	p.doomed = false
 	for len(p.waiting)+len(p.asking) > 0 && len(p.clients) == 0 {
 		k := p.first()
-		_, err := p.dial(k.x.connectBound() + h2Grace)
+		_, err := p.dial(k.x.service, k.x.connectBound()+h2Grace)
 		if p.mayWait(err) {
 			return
 		}
@@ -187,14 +187,22 @@ func (p *poolH2) first() *callH2 {
 	return p.asking[0]
 }
 
-// hear takes in what the settings of a connection say: whether its node takes tunnels. Calls that want one, and get none here, are made over HTTP/1.1.
-func (p *poolH2) hear(tunnels bool) {
-	p.heard, p.tunnels = true, tunnels
-	for !tunnels && len(p.asking) > 0 {
-		k := p.asking[0]
-		k.x.askOverHTTP1()
+// hear takes in what the settings of a connection say: how many streams its node takes, and whether they may be tunnels. Calls that want one, and get none here, are made over HTTP/1.1,
+// for which a connection that rests makes room.
+func (p *poolH2) hear(c *clientH2) {
+	p.streams = c.codec.PeerStreams()
+	p.heard, p.tunnels = true, c.codec.PeerConnect()
+	if !p.tunnels && len(p.asking) > 0 {
+		p.serving = true // what room comes up is theirs
+		c.restUnused()
+		for len(p.asking) > 0 {
+			k := p.asking[0]
+			k.x.askOverHTTP1()
+		}
+		p.serving = false
 	}
 	p.serve()
+	c.restUnused()
 }
 
 // failAsking lets the calls fail that wait to hear of a connection's settings, which will not come.

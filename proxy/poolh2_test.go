@@ -59,7 +59,9 @@ func TestACallForWhichThereIsNoConnectionFailsLater(t *testing.T) {
 						r.lost(clientGone(errStreamDone))
 					}
 				})
-				return len(client.pool.waiting) == 0
+				told := true
+				w.firstH2().codec.Each(func(s *h2.Stream) { told = told && s.Owner.(*requestH2).x.state != stateTrying })
+				return told
 			}); told {
 				t.Error("the second call was told of its end while the first was ended")
 			}
@@ -164,6 +166,55 @@ func TestAConnectionOverHTTP2RestsAsLongAsItMay(t *testing.T) {
 	g, n = poolGateway(t, func(c *upstream.PoolConfig) { c.MaxIdlePerWorker = &none })
 	g.connect(t).wantGet("ok")
 	testnet.Await(t, "the connection to end", func() bool { return n.open() == 0 })
+}
+
+// A connection that is opened before anybody asks rests as any other: as long as the service says, and only while nobody needs its place more.
+func TestAConnectionOverHTTP2ThatNobodyHasUsedRests(t *testing.T) {
+	g, _ := poolGateway(t, func(c *upstream.PoolConfig) { c.Preconnect, c.IdleTimeout = 1, unit.Duration(5*time.Second) })
+	var first *clientH2
+	g.await(t, "the connection", func(w *worker) bool {
+		if p := w.onlyPoolH2(); p != nil && len(p.clients) == 1 && p.clients[0].codec.Settled() {
+			first = p.clients[0]
+		}
+		return first != nil
+	})
+	g.runOut(t, 5*time.Second, func(*worker) bool { return !first.gone })
+	g.await(t, "its end", func(*worker) bool { return first.gone })
+
+	both := nodeOfBoth(t)
+	g = newGateway(t, []string{both}, overHTTP2, withService(func(c *upstream.Config) { c.Pool.Preconnect, c.Pool.MaxPerNode = 1, 1 }))
+	g.await(t, "the connection", func(w *worker) bool { p := w.onlyPoolH2(); return p != nil && p.heard })
+	b := g.connect(t)
+	b.send(askWebSocket)
+	if a := b.answer(); a.status != 101 {
+		t.Errorf("got %q", a.head)
+	}
+}
+
+// A call whose node has refused it waits, where there is no place for another connection, for the end of the one that leaves.
+func TestACallThatMovesWaitsForAPlace(t *testing.T) {
+	leave := make(chan struct{})
+	n := newNode(t, speakH2(func(c *nodeConn, conn *h2.Conn, s *h2.Stream, req *codec.Request) []byte {
+		switch {
+		case c.n == 1 && s.ID == 1:
+			return nil
+		case c.n == 1:
+			c.await(leave)
+			out := []byte("\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00") // GOAWAY, the last was 1
+			return append(out, "\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x02"...)         // RST_STREAM of that
+		}
+		return okH2(conn, s)
+	}))
+	g := newGateway(t, []string{n.addr}, overHTTP2, withAttempts(1), withService(func(c *upstream.Config) { c.Pool.MaxPerNode = 1 }))
+	first := g.connect(t)
+	first.send(get)
+	g.await(t, "the first call", func(w *worker) bool { p := w.onlyPoolH2(); return p != nil && p.heard && p.clients[0].calls == 1 })
+	second := g.connect(t)
+	second.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+	g.await(t, "the second call", func(w *worker) bool { return w.onlyPoolH2().clients[0].calls == 2 })
+	close(leave)
+	first.answer().wantError(t, 502, "upstream_reset")
+	second.answer().want(t, 200, "ok")
 }
 
 // onlyPoolH2 returns the connections to the only node that has any over HTTP/2, or nil.

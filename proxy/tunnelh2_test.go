@@ -10,6 +10,7 @@ import (
 	"sluice/codec"
 	"sluice/codec/h2"
 	"sluice/internal/testnet"
+	"sluice/upstream"
 )
 
 const askWebSocket = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -118,8 +119,8 @@ func TestATunnelThatItsNodeRefusesIsAnAnswer(t *testing.T) {
 	b.answer().want(t, 403, "no")
 }
 
-// A node that speaks both protocols and takes no tunnels over HTTP/2 gets them over HTTP/1.1; one that speaks HTTP/2 alone cannot have any, which is a clear error.
-func TestATunnelToANodeThatTakesNoneOverHTTP2(t *testing.T) {
+// nodeOfBoth starts a node that speaks both protocols, answers with "ok", and switches to WebSocket over HTTP/1.1 alone.
+func nodeOfBoth(t *testing.T) (addr string) {
 	both := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 {
 			w.Header().Set("Connection", "Upgrade")
@@ -135,7 +136,12 @@ func TestATunnelToANodeThatTakesNoneOverHTTP2(t *testing.T) {
 	both.Config.Protocols.SetUnencryptedHTTP2(true)
 	both.Start()
 	t.Cleanup(func() { both.CloseClientConnections(); both.Close() })
-	g := newGateway(t, []string{both.Listener.Addr().String()}, overHTTP2)
+	return both.Listener.Addr().String()
+}
+
+// A node that speaks both protocols and takes no tunnels over HTTP/2 gets them over HTTP/1.1; one that speaks HTTP/2 alone cannot have any, which is a clear error.
+func TestATunnelToANodeThatTakesNoneOverHTTP2(t *testing.T) {
+	g := newGateway(t, []string{nodeOfBoth(t)}, overHTTP2)
 	for range 2 {
 		b := g.connect(t)
 		b.send(askWebSocket)
@@ -157,4 +163,81 @@ func TestATunnelToANodeThatTakesNoneOverHTTP2(t *testing.T) {
 	b = newGateway(t, []string{closedPort(t)}, overHTTP2).connect(t)
 	b.send(askWebSocket)
 	b.answer().wantError(t, 502, "upstream_connect")
+}
+
+// One place for a connection is enough: the one over HTTP/2 that rests, or that may not, makes room for a tunnel over HTTP/1.1, and the tunnel's end for the next.
+func TestATunnelOverHTTP1TakesThePlaceOfARestingConnection(t *testing.T) {
+	for _, kept := range []int{1, 0} {
+		g := newGateway(t, []string{nodeOfBoth(t)}, overHTTP2, withService(func(c *upstream.Config) { c.Pool.MaxPerNode, c.Pool.MaxIdlePerWorker = 1, &kept }))
+		for range 2 {
+			b := g.connect(t)
+			b.send(askWebSocket)
+			if a := b.answer(); a.status != 101 {
+				t.Errorf("%d kept: got %q", kept, a.head)
+			}
+			b.Close()
+			g.connect(t).wantGet("ok")
+		}
+	}
+}
+
+// Where every place is taken by connections that are in use, the answer is overloaded, at once, and no node is blamed.
+func TestATunnelThatThereIsNoPlaceForIsNobodysFault(t *testing.T) {
+	script := speakH2(func(*nodeConn, *h2.Conn, *h2.Stream, *codec.Request) []byte { return nil })
+	n, other := newNode(t, script), newNodeAt(t, "127.0.0.2:0", script)
+	g := newGateway(t, []string{n.addr, other.addr}, overHTTP2, ejecting, withService(func(c *upstream.Config) { c.Pool.MaxPerNode = 1 }))
+	for range 2 {
+		g.connect(t).send(get)
+	}
+	g.await(t, "both nodes to be heard of", func(w *worker) bool {
+		heard := 0
+		for _, p := range w.poolsH2 {
+			if p.heard {
+				heard++
+			}
+		}
+		return heard == 2
+	})
+	for range 10 {
+		b := g.connect(t)
+		b.send(askWebSocket)
+		b.answer().wantError(t, 503, "overloaded")
+	}
+	g.wantWell(t, n)
+	g.wantWell(t, other)
+}
+
+// A call that waits to hear whether its node takes tunnels is told by whichever connection is heard of first, and not by the end of another.
+func TestATunnelWaitsForAnyConnectionThatIsToBeHeardOf(t *testing.T) {
+	lost, settle := make(chan struct{}), make(chan struct{})
+	n := newNode(t, func(c *nodeConn) {
+		if c.n == 1 {
+			c.await(lost)
+			return
+		}
+		c.await(settle)
+		tunnelH2(func(_ *nodeConn, conn *h2.Conn, ev *h2.Event, _ *codec.Request) []byte {
+			if ev.Kind != h2.EventOpen {
+				return nil
+			}
+			return okH2(conn, ev.Stream)
+		})(c)
+	})
+	g := newGateway(t, []string{n.addr}, overHTTP2, withAttempts(1))
+	plain := g.connect(t)
+	plain.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+	g.await(t, "the first connection", func(w *worker) bool { p := w.onlyPoolH2(); return p != nil && p.clients[0].open })
+	g.onLoop(func(w *worker) bool { w.onlyPoolH2().clients[0].retire(); return true }) // as when the node's TLS is configured anew
+	b := g.connect(t)
+	b.send(askWebSocket)
+	g.await(t, "the second connection", func(w *worker) bool {
+		p := w.onlyPoolH2()
+		return len(p.clients) == 1 && p.clients[0].open && len(p.asking) == 1
+	})
+	close(lost)
+	plain.answer().wantError(t, 502, "upstream_reset")
+	close(settle)
+	if a := b.answer(); a.status != 101 {
+		t.Errorf("got %q", a.head)
+	}
 }

@@ -93,7 +93,7 @@ func (n *Node) ID() uint64 { return n.id }
 func (n *Node) Conns() int { return int(n.conns.Load()) }
 
 // Acquire returns an idle connection of that worker, or begins a new one on its loop; fresh asks for a new one whatever the pool holds. h is the
-// owner until Release or Discard. A new connection is not established yet: h hears Opened, once TLS has shaken hands too, or Closed.
+// owner until Release or Discard. Where there may be no more connections, one of the same worker that rests is given up for it. A new connection is not established yet: h hears Opened, once TLS has shaken hands too, or Closed.
 func (n *Node) Acquire(worker int, loop *event.Loop, h event.Handler, fresh bool) (*Conn, error) {
 	p := &n.pools[worker]
 	if !fresh {
@@ -105,7 +105,11 @@ func (n *Node) Acquire(worker int, loop *event.Loop, h event.Handler, fresh bool
 			return c, nil
 		}
 	}
-	return n.dialHTTP1(worker, loop, h)
+	c, err := n.dialHTTP1(worker, loop, h)
+	if err == ErrFull && p.giveUp() {
+		c, err = n.dialHTTP1(worker, loop, h)
+	}
+	return c, err
 }
 
 // dialHTTP1 begins a connection for one exchange at a time.
@@ -126,7 +130,11 @@ func (n *Node) DialHTTP2(worker int, loop *event.Loop, h event.Handler) (*Conn, 
 	if now != nil {
 		config = now.http2
 	}
-	return n.dial(worker, loop, h, now, config)
+	c, err := n.dial(worker, loop, h, now, config)
+	if err == ErrFull && n.pools[worker].giveUp() {
+		c, err = n.dial(worker, loop, h, now, config)
+	}
+	return c, err
 }
 
 // dial begins a new connection, or returns [ErrFull].

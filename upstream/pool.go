@@ -123,6 +123,7 @@ func (p *pool) giveUp() bool {
 	for _, c := range p.shared {
 		if c.resting {
 			c.retire()
+			c.Discard() // its place is wanted now, and nobody waits for what its owner may have said at last
 			return true
 		}
 	}

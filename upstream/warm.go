@@ -11,9 +11,9 @@ import (
 type Worker interface {
 	Poster
 	Loop() *event.Loop
-	// OpenHTTP2 begins a connection over HTTP/2 to n that no exchange waits for, unless there is one, and shares it at once ([Conn.Share]). It has [PreconnectTime] to be
+	// OpenHTTP2 begins a connection over HTTP/2 to n, as s asks for, that no exchange waits for, unless there is one, and shares it at once ([Conn.Share]). It has [PreconnectTime] to be
 	// established. Called on the loop.
-	OpenHTTP2(n *Node) error
+	OpenHTTP2(s *Service, n *Node) error
 }
 
 // PreconnectTime bounds how long a connection that nobody waits for may take to be established: as long as the default of timeouts.connect, since those who come meanwhile may
@@ -150,7 +150,7 @@ func (w *warmth) fill() {
 	case owner.waiting.Load() > 0 && owner.bounds.Load().boundConns(): // they are for those who wait
 		w.pause(warmLater)
 	case w.view.HTTP2:
-		w.begun(w.worker.OpenHTTP2(n))
+		w.begun(w.worker.OpenHTTP2(w.view, n))
 	default:
 		atOnce := warmAtOnce
 		if w.failures > 0 {
