@@ -127,9 +127,9 @@ func TestWhatFollowsAWriteIsInOrderAndIsSent(t *testing.T) {
 					spoilRing(t, r.Loop)
 				}
 				a.conn.GatherTurn()
+				a.onData = func(c *Conn) { a.take(c); c.Write([]byte("bye")); c.CloseWhenSent(); b.conn.Write([]byte("first")) }
+				a.onClosed = func(*Conn) { b.conn.Write(large); b.conn.Write([]byte("last")); b.conn.Shutdown() }
 			})
-			a.onData = func(c *Conn) { a.take(c); c.Write([]byte("bye")); c.CloseWhenSent(); b.conn.Write([]byte("first")) }
-			a.onClosed = func(*Conn) { b.conn.Write(large); b.conn.Write([]byte("last")); b.conn.Shutdown() }
 			say(t, aPeer, []byte("x"))
 			if got := hearEnd(t, bPeer); string(got) != "first"+string(large)+"last" {
 				t.Errorf("%d bytes came, or in another order", len(got))
@@ -167,7 +167,7 @@ func TestAPanicOfALayerCostsItsOwnConnection(t *testing.T) {
 	})
 	connect(t, addr)
 	r.await("the handshake", func() bool { return b.opened == 1 })
-	a.onData = func(c *Conn) { a.take(c); b.conn.Write([]byte("x")) }
+	r.do(func() { a.onData = func(c *Conn) { a.take(c); b.conn.Write([]byte("x")) } })
 	say(t, peer, []byte("x"))
 	r.await("the close", func() bool { return b.conn.IsClosed() })
 	r.turns()
