@@ -72,6 +72,41 @@ func (c *Config) Validate() error {
 	return wrong.Err()
 }
 
+// CheckFiles reports what is wrong with the files that are named, which it reads.
+func (c *Config) CheckFiles() error {
+	var wrong problem.Problems
+	if c.CAFile != "" {
+		if _, err := readAuthorities(c.CAFile); err != nil {
+			wrong.Add("ca_file", "%v", err)
+		}
+	}
+	if c.CertFile != "" && c.KeyFile != "" {
+		_, certErr := os.ReadFile(c.CertFile)
+		_, keyErr := os.ReadFile(c.KeyFile)
+		wrong.Under("cert_file", certErr)
+		wrong.Under("key_file", keyErr)
+		if certErr == nil && keyErr == nil {
+			if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
+				wrong.Add("cert_file", "with key_file: %v", err)
+			}
+		}
+	}
+	return wrong.Err()
+}
+
+// readAuthorities returns the certificates of a file.
+func readAuthorities(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", filepath.Clean(path))
+	}
+	return pool, nil
+}
+
 // endpointKind returns the scheme of an endpoint, "" where it has none.
 func endpointKind(endpoint string) (string, error) {
 	scheme, _, found := strings.Cut(endpoint, "://")
@@ -111,14 +146,11 @@ func (c *Config) tls() (*tls.Config, error) {
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
+		pool, err := readAuthorities(c.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("etcd: ca_file: %w", err)
 		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("etcd: ca_file: %s holds no certificate in PEM form", filepath.Clean(c.CAFile))
-		}
+		out.RootCAs = pool
 	}
 	if c.CertFile != "" {
 		// Read at each handshake: a certificate that was renewed on disk is used from the next connection on.

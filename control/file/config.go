@@ -64,13 +64,16 @@ func (c *Config) SetDefaults() {
 		DataDir:        "sluice-data",
 		Listeners:      proxy.DefaultListeners(),
 		TrustedProxies: []string{},
-		Admin:          AdminConfig{Address: "127.0.0.1:9180"},
+		Admin:          AdminConfig{Address: defaultAdmin},
 		Etcd:           EtcdConfig{Endpoints: []string{}, Prefix: "/sluice/"},
 		AccessLog:      observe.DefaultAccessLog(),
 	}
 	c.Limits.SetDefaults()
 	c.Timeouts.SetDefaults()
 }
+
+// defaultAdmin is where the admin API listens.
+const defaultAdmin = "127.0.0.1:9180"
 
 // maxWorkers bounds the event loops: a gateway with more than any machine has CPUs is a typing error.
 const maxWorkers = 1024
@@ -128,6 +131,11 @@ func (a *AdminConfig) check(p *problem.Problems, taken map[netip.AddrPort]string
 	case err != nil:
 		p.Add("admin.address", "%v", err)
 	case taken[address] != "":
+		// At the one that was written, so that there is a line to point at: a default stands in no file.
+		if a.Address == defaultAdmin {
+			p.Add(taken[address]+".address", "%q is also admin.address", a.Address)
+			break
+		}
 		p.Add("admin.address", "%q is also %s", a.Address, taken[address])
 	}
 	if a.Token != "" {

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -29,9 +30,12 @@ func parseYAML(data []byte) (*strict.Node, problem.Problems) {
 	return docs[0], problems
 }
 
+// byteOrderMark is what editors of Windows put before a text in UTF-8; YAML 1.2 §5.2 lets it stand there.
+var byteOrderMark = []byte("\ufeff")
+
 // parseDocuments reads the documents of a file, but for empty ones.
 func parseDocuments(data []byte) ([]*strict.Node, problem.Problems) {
-	file, err := parser.ParseBytes(data, 0)
+	file, err := parser.ParseBytes(bytes.TrimPrefix(data, byteOrderMark), 0)
 	if err != nil {
 		return nil, problem.Problems{syntaxProblem(err)}
 	}

@@ -39,6 +39,37 @@ func TestCheckPrintsEveryProblemWithItsPlace(t *testing.T) {
 	}
 }
 
+// Each problem has its place in the file and its path, also where two settings do not go together; files that are named and not there are a bad configuration, for run as for check.
+func TestEveryProblemOfAFileHasItsPlace(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "no", "file")
+	for _, c := range []struct{ text, want string }{
+		{"workers: 1\nlisteners: [{address: \"127.0.0.1:9180\"}]\n", ":2:23: listeners[0].address: \"127.0.0.1:9180\" is also admin.address"},
+		{"workers: 1\nadmin: {address: \"0.0.0.0:10000\"}\n", ":2:18: admin.address: \"0.0.0.0:10000\" is also listeners[0]"},
+		{"\ufeffworkers: -1\n", ":1:10: workers: -1"},
+		{"access_log:\n  path: " + missing + "\n", ":2:9: access_log.path: the directory " + filepath.Dir(missing)},
+		{"access_log:\n  path: " + t.TempDir() + "\n", ":2:9: access_log.path: "},
+		{"etcd:\n  endpoints: [\"https://127.0.0.1:1\"]\n  ca_file: " + missing + "\n", ":3:12: etcd.ca_file: open " + missing},
+		{"etcd:\n  endpoints: [\"https://127.0.0.1:1\"]\n  cert_file: " + missing + "\n  key_file: " + missing + "\n", ":4:13: etcd.key_file: open " + missing},
+	} {
+		path := write(t, c.text)
+		for name, want := range map[string]int{"check": exitFailure, "run": exitUsage} {
+			code, _, stderr := command(t, name, "--config", path)
+			if code != want || !strings.Contains(stderr, path+c.want) {
+				t.Errorf("%s of %q: exit code %d, want %d; no %q in %q", name, c.text, code, want, c.want, stderr)
+			}
+		}
+	}
+}
+
+// What an editor puts before a text is no part of it; and what run makes itself need not be there for check.
+func TestCheckAcceptsWhatRunWouldMake(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "new", "data")
+	path := write(t, "\ufeffdata_dir: "+data+"\naccess_log: {path: "+filepath.Join(data, "access.log")+"}\n")
+	if code, _, stderr := command(t, "check", "--config", path); code != exitOK {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
 func TestCheckAcceptsAGoodFile(t *testing.T) {
 	code, stdout, stderr := command(t, "check", "--config", write(t, "workers: 2\naccess_log: {path: \"\"}\n"))
 	if code != exitOK || !strings.HasSuffix(stdout, ": good\n") {

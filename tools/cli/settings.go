@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"sluice/control/etcd"
 	"sluice/control/file"
+	"sluice/core/observe"
 	"sluice/internal/problem"
 )
 
@@ -58,7 +61,7 @@ func (s *settings) overrides(cmd *cobra.Command) []file.Override {
 
 // read reads the configuration; base comes before the flags. A configuration that is wrong is a *file.Error.
 func (s *settings) read(cmd *cobra.Command, base ...file.Override) (*file.Config, error) {
-	return file.Load(s.path, environ(), append(slices.Clone(base), s.overrides(cmd)...), checkEtcd)
+	return file.Load(s.path, environ(), append(slices.Clone(base), s.overrides(cmd)...), checkEtcd, checkAccessLog)
 }
 
 // load is read for the start of a command: everything that is wrong is printed to stderr, one problem a line.
@@ -80,7 +83,33 @@ func checkEtcd(c *file.Config) error {
 	config := etcd.Config(c.Etcd)
 	var p problem.Problems
 	p.Under("etcd", config.Validate())
+	p.Under("etcd", config.CheckFiles())
 	return p.Err()
+}
+
+// checkAccessLog reports whether the access log could be opened, as far as can be known without making it: its directory is there or, since that is made before, is data_dir
+// or around it.
+func checkAccessLog(c *file.Config) error {
+	var p problem.Problems
+	const at = "access_log.path"
+	path := c.AccessLog.Path
+	if path == "" || path == observe.StandardOutput {
+		return nil
+	}
+	dir := filepath.Dir(path)
+	made, err := filepath.Rel(dir, c.DataDir)
+	switch {
+	case isDir(path):
+		p.Add(at, "%s is a directory: name a file", path)
+	case !isDir(dir) && (err != nil || !filepath.IsLocal(made)):
+		p.Add(at, "the directory %s does not exist: make it, or name another", dir)
+	}
+	return p.Err()
+}
+
+func isDir(path string) bool {
+	at, err := os.Stat(path)
+	return err == nil && at.IsDir()
 }
 
 // logger returns a logger for people, on w, and its level, which may change.
