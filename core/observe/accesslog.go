@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"sluice/internal/problem"
 )
 
 // The formats of the access log.
@@ -41,7 +43,9 @@ func (c *AccessLogConfig) SetDefaults() {
 // Validate reports what is wrong with c, with its place below the key access_log.
 func (c *AccessLogConfig) Validate() error {
 	if c.Format != FormatJSON && c.Format != FormatCombined {
-		return fmt.Errorf("format: %q is not a format: write %q or %q", c.Format, FormatJSON, FormatCombined)
+		var p problem.Problems
+		p.Add("format", "%q is not a format: write %q or %q", c.Format, FormatJSON, FormatCombined)
+		return p
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ func TestCheckPrintsEveryProblemWithItsPlace(t *testing.T) {
 func TestEveryProblemOfAFileHasItsPlace(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "no", "file")
 	for _, c := range []struct{ text, want string }{
+		{"access_log:\n  format: xml\n", ":2:11: access_log.format: \"xml\""},
 		{"workers: 1\nlisteners: [{address: \"127.0.0.1:9180\"}]\n", ":2:23: listeners[0].address: \"127.0.0.1:9180\" is also admin.address"},
 		{"workers: 1\nadmin: {address: \"0.0.0.0:10000\"}\n", ":2:18: admin.address: \"0.0.0.0:10000\" is also listeners[0]"},
 		{"\ufeffworkers: -1\n", ":1:10: workers: -1"},
