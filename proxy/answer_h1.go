@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"sluice/codec"
 	"sluice/codec/h1"
 	"sluice/internal/fault"
@@ -124,11 +126,13 @@ func (s *session) cut() {
 func (s *session) nextRequest() {
 	s.dropRequest()
 	s.phase = phaseIdle
-	if s.worker.draining && !s.worker.handingOver {
-		s.endSide()
+	s.worker.loop.SetTimer(&s.timer, s.set.timeouts.keepAlive)
+	if s.worker.parts() {
+		s.drain()
+	}
+	if s.conn.IsClosed() {
 		return
 	}
-	s.worker.loop.SetTimer(&s.timer, s.set.timeouts.keepAlive)
 	if s.congested() { // or a pipeline of requests whose answers nobody reads would fill the memory
 		s.conn.Pause()
 		return
@@ -141,7 +145,7 @@ func (s *session) endSide() {
 	done := s.clientIsDone()
 	s.dropRequest()
 	s.phase, s.parting = phaseLinger, s.worker.loop.Now()+int64(lingerMost)
-	s.worker.loop.SetTimer(&s.timer, lingerTime)
+	s.worker.loop.SetTimer(&s.timer, s.worker.lingerTime())
 	if done {
 		s.conn.CloseWhenSent()
 		return
@@ -157,15 +161,44 @@ func (s *session) clientIsDone() bool {
 	return r != nil && r.failed == nil && !r.req.KeepAlive && s.phase == phaseWait && s.conn.Silent()
 }
 
-// drain ends the session as soon as nothing is under way.
+// drain ends the session as soon as nothing is under way. A client that has just come may have sent its first request before it could know.
 func (s *session) drain() {
-	switch {
-	case s.phase != phaseIdle:
-	case s.served:
-		s.endSide()
-	default:
+	switch s.phase {
+	case phaseIdle:
+	case phaseLinger:
 		s.worker.loop.SetTimer(&s.timer, greetTime)
+		return
+	default:
+		return
 	}
+	now := s.worker.loop.Now()
+	s.parting = now + int64(greetTime)
+	if !s.served {
+		s.parting = s.born + int64(greetTime)
+	}
+	if !s.served && now < s.parting {
+		s.worker.loop.SetTimer(&s.timer, time.Duration(s.parting-now))
+		return
+	}
+	s.part()
+}
+
+// part closes a connection that rests where nobody needs to wait for the client's own end: the client has acknowledged all that it was sent and has sent nothing that is unread, so
+// that no reset takes an answer with it. Else it looks again in a moment, in which a request that has come already is read and answered.
+func (s *session) part() {
+	switch {
+	case s.delivered() && s.conn.Quiet():
+		s.close()
+	case s.worker.loop.Now() < s.parting:
+		s.worker.loop.SetTimer(&s.timer, partTime)
+	default:
+		s.endSide()
+	}
+}
+
+// delivered reports whether the client has acknowledged all that it was sent.
+func (s *session) delivered() bool {
+	return s.conn.Queued() == 0 && s.conn.Delivered() == s.conn.Sent()
 }
 
 // shed ends a session that rests between two requests.

@@ -1,5 +1,7 @@
 package proxy
 
+import "time"
+
 // drain makes the worker end: it accepts what has already connected, then nothing more; idle sessions end now, the others after their answer, which
 // says Connection: close. empty hears of it when the last one is gone.
 func (w *worker) drain(empty chan<- struct{}) {
@@ -45,6 +47,18 @@ func (w *worker) stopAccepting(empty chan<- struct{}) {
 // this one would be lost then: while another process takes over they are answered first.
 func (s *session) last() bool {
 	return s.worker.server.short() || s.aged() || s.worker.draining && !(s.worker.handingOver && s.phase == phaseWait && len(s.conn.Unread()) > 0)
+}
+
+// parts reports whether sessions that rest are to end.
+func (w *worker) parts() bool { return w.draining && !w.handingOver }
+
+// lingerTime is how long a connection whose answer has been sent may be silent before it is closed. In a drain others wait for it, and clients that have heard the end have
+// stopped sending within a round trip or few.
+func (w *worker) lingerTime() time.Duration {
+	if w.parts() {
+		return greetTime
+	}
+	return lingerTime
 }
 
 // aged reports whether the connection has lasted as long as one may.

@@ -96,6 +96,60 @@ func TestADrainServesWhoeverHasJustConnected(t *testing.T) {
 	testnet.Receive(t, "the drain", empty)
 }
 
+// Whoever has its answer, and whoever has been there for longer than a first request may be on its way, is let go without its help: it need not end its side.
+func TestADrainWaitsForNobodyWhoRests(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr}, withClock())
+	idle, never := g.connect(t), g.connect(t)
+	idle.wantGet("ok")
+	g.await(t, "the answer to be acknowledged", func(w *worker) bool {
+		return w.countSessions() == 2 && w.oldest.session.(*session).delivered() && w.sessions.session.(*session).delivered()
+	})
+	g.pass(t, greetTime)
+	if err := testnet.Receive(t, "the drain", g.drainNow(t)); err != nil { // no time passes
+		t.Error(err)
+	}
+	idle.wantEnd()
+	never.wantEnd()
+}
+
+// A request that has come before the drain is answered, though the worker has not heard of it yet.
+func TestADrainAnswersARequestThatHasJustCome(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr})
+	b := g.connect(t)
+	b.wantGet("ok")
+	in, out := make(chan struct{}), make(chan struct{})
+	g.workers[0].loop.Post(func() { close(in); <-out })
+	testnet.Receive(t, "the worker", in)
+	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	empty := make(chan struct{}, 1)
+	g.workers[0].loop.Post(func() { g.workers[0].drain(empty) }) // before the worker can read
+	close(out)
+	b.wantLast("ok")
+	testnet.Receive(t, "the drain", empty)
+}
+
+// A head that has begun has its time in a drain too. Behind the answer the connection is closed as soon as a reset would do no harm, a moment after the client has fallen silent.
+func TestADrainWaitsAMomentForTheEndOfOthers(t *testing.T) {
+	g := newGateway(t, nil, withClock())
+	b := g.connect(t)
+	b.send("GET /half HTTP/1.1\r\nHo")
+	g.await(t, "the head to begin", in(phaseHead))
+	said := g.drainNow(t)
+	g.await(t, "the drain", func(w *worker) bool { return w.draining })
+	g.runOut(t, 10*time.Second, in(phaseHead))
+	if a := b.answer(); a.status != 408 {
+		t.Errorf("got %+v", a)
+	}
+	b.wantEnd()
+	g.await(t, "the end to be acknowledged", func(w *worker) bool { return w.first().delivered() })
+	g.runOut(t, greetTime, in(phaseLinger))
+	if err := testnet.Receive(t, "the drain", said); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADrainThatTakesTooLongSaysSo(t *testing.T) {
 	n := newNode(t, func(c *nodeConn) { c.head(); c.hold() })
 	g := newGateway(t, []string{n.addr})

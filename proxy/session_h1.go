@@ -77,6 +77,9 @@ const (
 // greetTime is how long a drain waits for the first request of a connection. The client may have sent it before it could know.
 const greetTime = time.Second
 
+// partTime is how long a drain waits before it looks again at a connection that rests and is not through with it.
+const partTime = 50 * time.Millisecond
+
 var (
 	errHeadTimeout = errors.New("proxy: the request head did not come in time")
 	errBodyTimeout = errors.New("proxy: the request body did not come in time")
@@ -235,7 +238,7 @@ func (s *session) discard() {
 		s.close()
 		return
 	}
-	s.worker.loop.SetTimer(&s.timer, min(lingerTime, max(left, 0)))
+	s.worker.loop.SetTimer(&s.timer, min(s.worker.lingerTime(), max(left, 0)))
 }
 
 // reject refuses what the client has sent: nothing behind it can be trusted to be a request.
@@ -312,13 +315,24 @@ func (s *session) Expired(t *event.Timer) {
 	case phaseBody:
 		s.reject(fault.New("read request body", fault.Downstream, fault.RequestTimeout, errBodyTimeout))
 	case phaseWait, phaseTunnel:
-	default:
-		if s.sending() {
-			s.worker.loop.SetTimer(&s.timer, lingerTime)
+	case phaseIdle:
+		if s.worker.parts() {
+			s.part()
 			return
 		}
-		s.close()
+		s.endResting()
+	default:
+		s.endResting()
 	}
+}
+
+// endResting closes a connection on which nothing is under way, once its client has taken what there is.
+func (s *session) endResting() {
+	if s.sending() || s.worker.draining && s.worker.loop.Now() < s.parting && !s.delivered() {
+		s.worker.loop.SetTimer(&s.timer, s.worker.lingerTime())
+		return
+	}
+	s.close()
 }
 
 // sending reports whether the client has yet to take some of an answer that is whole, and makes sure that it goes on taking it.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"sluice/codec/h2"
@@ -289,8 +290,8 @@ func (s *sessionH2) Expired(t *event.Timer) {
 	case s.phase == h2Warned:
 		s.leave()
 	case s.phase >= h2Linger:
-		if s.conn.Queued() > 0 && s.conn.Delivered() != s.sentMark {
-			s.sentMark = s.conn.Delivered()
+		if now := s.conn.Delivered(); now != s.sentMark && (s.conn.Queued() > 0 || now != s.conn.Sent()) {
+			s.sentMark = now
 			s.worker.loop.SetTimer(&s.timer, lingerTime)
 			return
 		}
@@ -364,7 +365,10 @@ func (s *sessionH2) endSide() {
 	s.worker.loop.StopTimer(&s.frame)
 	s.worker.loop.StopTimer(&s.send)
 	s.sentMark = s.conn.Delivered()
-	s.worker.loop.SetTimer(&s.timer, lingerTime)
+	if s.worker.parts() {
+		s.sentMark = math.MaxUint64 // a moment is too short for a client that acknowledges nothing
+	}
+	s.worker.loop.SetTimer(&s.timer, s.worker.lingerTime())
 	s.conn.Shutdown()
 	s.conn.Resume()
 }
