@@ -213,6 +213,7 @@ func inMode(t testing.TB, nodes []string, options []option) ([]string, []option)
 			shimmed[i] = shim(t, hostOf(node), config, func() (net.Conn, error) { return net.Dial("tcp", node) })
 		}
 		mode.nodes.Store(shimmed[i], node)
+		t.Cleanup(func() { mode.nodes.Delete(shimmed[i]) }) // before the shim ends, and its port may be a node's
 	}
 	if mode.up.http2 {
 		options = append(options, overHTTP2)
