@@ -58,6 +58,7 @@ func TestMoreRequestsThanAServiceMayHaveAreAnsweredAtOnce(t *testing.T) {
 			answer()
 			first.answer().want(t, 200, "ok")
 			second.answer().want(t, 200, "ok")
+			testnet.Await(t, "both to be counted out", func() bool { return g.Snapshot().Services[0].Busy() == 0 }) // over HTTP/2 a node ends its answer behind the last byte of it
 			third.send(get)
 			testnet.Receive(t, "the third request", asked)
 			answer()
