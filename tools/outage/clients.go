@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,7 +19,10 @@ type sample struct {
 	took   time.Duration
 	ok     bool
 	origin string // that answered
+	why    string // it failed; empty where it did not
 }
+
+func (s sample) end() time.Time { return s.due.Add(s.took) }
 
 // clients send requests at a steady rate and do not wait for answers before the next: an open loop, in which a stall is seen by all who come in it.
 type clients struct {
@@ -57,16 +65,38 @@ func (c *clients) run(ctx context.Context, length time.Duration) {
 func (c *clients) ask(due time.Time) {
 	s := sample{due: due}
 	resp, err := c.http.Get(c.url)
+	var body []byte
 	if err == nil {
-		_, err = io.Copy(io.Discard, resp.Body)
+		body, err = io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // of an origin three bytes, of a proxy a page
 		resp.Body.Close()
-		s.ok = err == nil && resp.StatusCode == http.StatusOK
 		s.origin = resp.Header.Get("X-Origin")
 	}
 	s.took = time.Since(due)
+	if err != nil {
+		s.why = reason(err)
+	} else if resp.StatusCode != http.StatusOK {
+		s.why = reasonOf(resp.StatusCode, body)
+	}
+	s.ok = s.why == ""
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.samples = append(c.samples, s)
+}
+
+// reason returns what an error says beside the URL, which is the same for all.
+func reason(err error) string {
+	var of *url.Error
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return err.Error()
+}
+
+// reasonOf returns an answer's status, and the code that sluice says it with.
+func reasonOf(status int, body []byte) string {
+	var page struct{ Error struct{ Code string } }
+	_ = json.Unmarshal(body, &page) // others answer with HTML
+	return strings.TrimSpace(fmt.Sprint(status, " ", page.Error.Code))
 }
 
 // take returns what was seen.

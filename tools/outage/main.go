@@ -123,9 +123,9 @@ func try(ctx context.Context, o *options, name string) (*report, error) {
 		defer close(done)
 		clients.run(ctx, o.length)
 	}()
-	err = play(ctx, o.length, origins, func(phase string) error {
+	err = play(ctx, o.length, origins, func(s step) error {
 		tries, err := origins.tries()
-		r.enter(phase, time.Now(), tries)
+		r.enter(s, time.Now(), tries)
 		return err
 	})
 	if err == nil {

@@ -19,26 +19,55 @@ type report struct {
 type phase struct {
 	name    string
 	began   time.Time
+	breaks  bool
 	tries   int // that the origins had counted by then
 	samples []sample
+	cut     int // of the samples: those that were under way when it began, and that it broke
 }
 
-func (r *report) enter(name string, now time.Time, tries int) {
-	r.phases = append(r.phases, &phase{name: name, began: now, tries: tries})
+func (r *report) enter(s step, now time.Time, tries int) {
+	r.phases = append(r.phases, &phase{name: s.phase, breaks: s.breaks, began: now, tries: tries})
 }
 
-// add sorts the samples into the phases in which they were due.
+// add sorts the samples into the phases that they tell of: the ones in which they were due, or those that broke them.
 func (r *report) add(samples []sample) {
 	for _, s := range samples {
-		i := len(r.phases) - 1
-		for i > 0 && s.due.Before(r.phases[i].began) {
-			i--
+		due := r.at(s.due)
+		i := due
+		if !s.ok {
+			i = r.broke(s, due)
 		}
-		r.phases[i].samples = append(r.phases[i].samples, s)
+		p := r.phases[i]
+		if i != due {
+			p.cut++
+		}
+		p.samples = append(p.samples, s)
 	}
 	for _, p := range r.phases {
 		slices.SortFunc(p.samples, func(a, b sample) int { return a.due.Compare(b.due) })
 	}
+}
+
+// at returns the place of the phase that a moment is in.
+func (r *report) at(t time.Time) int {
+	i := len(r.phases) - 1
+	for i > 0 && t.Before(r.phases[i].began) {
+		i--
+	}
+	return i
+}
+
+// longest is what a request takes at most: three tries. One that has been under way for longer is not broken by what happens then.
+const longest = 3 * tryTime
+
+// broke returns the place of the phase that a failure is held against: the one it was due in, unless another began while it was under way and took from it what it needed.
+func (r *report) broke(s sample, due int) int {
+	for i := r.at(s.end()); i > due; i-- {
+		if p := r.phases[i]; p.breaks && p.began.Sub(s.due) <= longest {
+			return i
+		}
+	}
+	return due
 }
 
 func (p *phase) success() (ok, all int) {
@@ -73,13 +102,38 @@ func (p *phase) lastFailure() time.Duration {
 	return last
 }
 
-// amplification returns how many tries there were for each request of a phase.
+// failures is those of one phase that failed for the same reason.
+type failures struct {
+	why         string
+	n           int
+	first, last sample // by when they were due
+}
+
+// failed returns what failed in a phase, by its reason, in the order of the first of each.
+func (p *phase) failed() (list []failures) {
+	for _, s := range p.samples {
+		if s.ok {
+			continue
+		}
+		i := slices.IndexFunc(list, func(f failures) bool { return f.why == s.why })
+		if i < 0 {
+			i = len(list)
+			list = append(list, failures{why: s.why, first: s})
+		}
+		list[i].n++
+		list[i].last = s
+	}
+	return list
+}
+
+// amplification returns how many tries there were for each request that was due in a phase.
 func (r *report) amplification(i int) float64 {
 	p := r.phases[i]
-	if i+1 == len(r.phases) || len(p.samples) == 0 {
+	due := len(p.samples) - p.cut
+	if i+1 == len(r.phases) || due == 0 {
 		return 0
 	}
-	return float64(r.phases[i+1].tries-p.tries) / float64(len(p.samples))
+	return float64(r.phases[i+1].tries-p.tries) / float64(due)
 }
 
 // during returns the phase of that name, and its place; nil where there is none.
@@ -121,16 +175,17 @@ var comebacks = []struct{ phase, origin string }{{"0 restarted", "0"}, {"1 thawe
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s, %v\n", r.name, r.length)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "phase\trequests\tfailed\tsuccess %\tp50\tp99\tmax\ttries/request\t")
+	fmt.Fprintln(t, "phase\trequests\tfailed\tcut by its beginning\tsuccess %\tp50\tp99\tmax\ttries/request\t")
 	for i, p := range r.phases {
 		if p.name == phaseEnd {
 			continue
 		}
 		ok, all := p.success()
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.3f\t%v\t%v\t%v\t%.3f\t\n", p.name, all, all-ok, percent(ok, all),
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.3f\t%v\t%v\t%v\t%.3f\t\n", p.name, all, all-ok, p.cut, percent(ok, all),
 			p.percentile(0.5).Round(100*time.Microsecond), p.percentile(0.99).Round(100*time.Microsecond), p.percentile(1).Round(time.Millisecond), r.amplification(i))
 	}
 	_ = t.Flush()
+	r.printFailures(w)
 	ok, all, _ := r.singles()
 	fmt.Fprintf(w, "one of five not well: %d of %d, %.3f %%\n", ok, all, percent(ok, all))
 	for _, back := range comebacks {
@@ -141,6 +196,17 @@ func (r *report) print(w io.Writer) {
 	for _, name := range []string{phaseMended, phaseRecovery} {
 		if p, _ := r.during(name); p != nil {
 			fmt.Fprintf(w, "%s: the last failure came after %v\n", name, p.lastFailure().Round(time.Millisecond))
+		}
+	}
+}
+
+// printFailures says what failed, why, and when: counted from the beginning of its phase.
+func (r *report) printFailures(w io.Writer) {
+	for _, p := range r.phases {
+		after := func(t time.Time) time.Duration { return t.Sub(p.began).Round(time.Millisecond) }
+		for _, f := range p.failed() {
+			fmt.Fprintf(w, "%s: %d failed, %s; the first was due after %v and ended after %v, the last %v and %v\n", p.name, f.n, f.why,
+				after(f.first.due), after(f.first.end()), after(f.last.due), after(f.last.end()))
 		}
 	}
 }

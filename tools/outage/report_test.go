@@ -3,6 +3,9 @@ package main
 import (
 	"io"
 	"net"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -13,7 +16,7 @@ func ideal() *report {
 	now := time.Unix(1000, 0)
 	var samples []sample
 	for i, s := range script(&origins{all: make([]*originProcess, 5)}) {
-		r.enter(s.phase, now, 10*i)
+		r.enter(s, now, 10*i)
 		if s.phase == phaseEnd {
 			break
 		}
@@ -66,6 +69,89 @@ func TestWhatIsNotKeptIsSaid(t *testing.T) {
 		if r.keepsPromises(io.Discard) {
 			t.Errorf("%s: it is not noticed", name)
 		}
+	}
+}
+
+// What was under way when a phase began that takes something away, and failed, is that phase's doing, and counted there; all else belongs where it was due.
+func TestAFailureBelongsToThePhaseThatBrokeIt(t *testing.T) {
+	const ms = time.Millisecond
+	for name, c := range map[string]struct {
+		before string        // the phase in whose last moments the request was due
+		early  time.Duration // before its end
+		took   time.Duration
+		ok     bool
+		want   string
+		cut    int
+	}{
+		"cut":                          {phaseMended, ms, 3 * ms, false, phaseOutage, 1},
+		"of one of five":               {"calm", ms, 3 * ms, false, "0 killed", 1},
+		"over before":                  {phaseMended, 3 * ms, 2 * ms, false, phaseMended, 0},
+		"all went well":                {phaseMended, ms, 3 * ms, true, phaseMended, 0},
+		"longer than it may take":      {phaseMended, longest + ms, longest + 3*ms, false, phaseMended, 0},
+		"what began takes nothing":     {phaseOutage, ms, 3 * ms, false, phaseOutage, 0},
+		"broken, over when all mended": {phaseBroken, ms, 20 * ms, false, phaseBroken, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := ideal()
+			_, i := r.in(t, c.before)
+			s := sample{due: r.phases[i+1].began.Add(-c.early), took: c.took, ok: c.ok, why: "it was cut"}
+			r.add([]sample{s})
+			for _, p := range r.phases {
+				has := slices.Contains(p.samples, s)
+				if has != (p.name == c.want) {
+					t.Errorf("%s: it is held to belong there: %v", p.name, has)
+				}
+				if has && p.cut != c.cut {
+					t.Errorf("%d were cut, not %d", p.cut, c.cut)
+				}
+			}
+		})
+	}
+}
+
+// A request that a border cuts does not make the tries of those after it fewer for each.
+func TestTriesAreCountedForWhatWasDue(t *testing.T) {
+	r := ideal()
+	p, i := r.in(t, phaseOutage)
+	before := r.amplification(i)
+	r.add([]sample{{due: p.began.Add(-time.Millisecond), took: 2 * time.Millisecond}})
+	if got := r.amplification(i); got != before {
+		t.Errorf("%v tries for each, not %v", got, before)
+	}
+}
+
+// What failed is printed with its reason and its times, and never more lines than there are reasons.
+func TestFailuresAreToldByTheirReason(t *testing.T) {
+	r := ideal()
+	p, _ := r.in(t, "1 frozen")
+	for i, why := range []string{"EOF", "502 upstream_reset", "EOF"} {
+		p.samples[i].ok, p.samples[i].why = false, why
+	}
+	var b strings.Builder
+	r.printFailures(&b)
+	for _, want := range []string{
+		"1 frozen: 2 failed, EOF; the first was due after 0s and ended after 1ms, the last 200ms and 201ms\n",
+		"1 frozen: 1 failed, 502 upstream_reset; the first was due after 100ms and ended after 101ms, the last 100ms and 101ms\n",
+	} {
+		if strings.Count(b.String(), want) != 1 {
+			t.Errorf("it does not say %q:\n%s", want, b.String())
+		}
+	}
+	if n := strings.Count(b.String(), "1 frozen"); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// The clients tell reasons apart in as few words as there are.
+func TestTheReasonOfAFailure(t *testing.T) {
+	if got := reasonOf(503, []byte(`{"error":{"status":503,"code":"no_healthy_node"}}`)); got != "503 no_healthy_node" {
+		t.Errorf("of sluice: %q", got)
+	}
+	if got := reasonOf(502, []byte("<html>")); got != "502" {
+		t.Errorf("of another: %q", got)
+	}
+	if got := reason(&url.Error{Op: "Get", URL: "http://127.0.0.1:1/status", Err: io.EOF}); got != "EOF" {
+		t.Errorf("of none: %q", got)
 	}
 }
 

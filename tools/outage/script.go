@@ -8,9 +8,10 @@ import (
 
 // step is one part of the script.
 type step struct {
-	phase string
-	part  float64 // of the whole time
-	do    func() error
+	phase  string
+	part   float64 // of the whole time
+	do     func() error
+	breaks bool // it takes away what requests under way may need
 }
 
 // script is what is done to the origins, over the whole time. In all phases but the last four at most one of five is not well.
@@ -34,32 +35,31 @@ func script(o *origins) []step {
 		return func() error { return do(o.all[i]) }
 	}
 	return []step{
-		{"calm", 0.06, nil},
-		{"0 killed", 0.09, one(0, kill)},
-		{"0 restarted", 0.06, one(0, (*originProcess).start)},
-		{"1 frozen", 0.09, one(1, signal(syscall.SIGSTOP))},
-		{"1 thawed", 0.06, one(1, signal(syscall.SIGCONT))},
-		{"2 slowed", 0.09, one(2, func(p *originProcess) error { unslow = p.slow(); return nil })},
-		{"2 quick again", 0.06, one(2, func(*originProcess) error { unslow(); return nil })},
-		{"3 killed", 0.03, one(3, kill)},
-		{"3 restarted", 0.03, one(3, (*originProcess).start)},
-		{"3 killed again", 0.03, one(3, kill)},
-		{"3 restarted again", 0.06, one(3, (*originProcess).start)},
-		{phaseBroken, 0.09, each(signal(syscall.SIGUSR1))},
-		{phaseMended, 0.09, each(signal(syscall.SIGUSR2))},
-		{phaseOutage, 0.08, each(kill)},
-		{phaseRecovery, 0.08, each((*originProcess).start)},
-		{phaseEnd, 0, nil},
+		{phase: "calm", part: 0.06},
+		{phase: "0 killed", part: 0.09, do: one(0, kill), breaks: true},
+		{phase: "0 restarted", part: 0.06, do: one(0, (*originProcess).start)},
+		{phase: "1 frozen", part: 0.09, do: one(1, signal(syscall.SIGSTOP)), breaks: true},
+		{phase: "1 thawed", part: 0.06, do: one(1, signal(syscall.SIGCONT))},
+		{phase: "2 slowed", part: 0.09, do: one(2, func(p *originProcess) error { unslow = p.slow(); return nil }), breaks: true},
+		{phase: "2 quick again", part: 0.06, do: one(2, func(*originProcess) error { unslow(); return nil })},
+		{phase: "3 killed", part: 0.03, do: one(3, kill), breaks: true},
+		{phase: "3 restarted", part: 0.03, do: one(3, (*originProcess).start)},
+		{phase: "3 killed again", part: 0.03, do: one(3, kill), breaks: true},
+		{phase: "3 restarted again", part: 0.06, do: one(3, (*originProcess).start)},
+		{phase: phaseBroken, part: 0.09, do: each(signal(syscall.SIGUSR1)), breaks: true},
+		{phase: phaseMended, part: 0.09, do: each(signal(syscall.SIGUSR2))},
+		{phase: phaseOutage, part: 0.08, do: each(kill), breaks: true},
+		{phase: phaseRecovery, part: 0.08, do: each((*originProcess).start)},
+		{phase: phaseEnd},
 	}
 }
 
 // play runs the script, and tells when a phase begins.
-func play(ctx context.Context, length time.Duration, o *origins, enter func(phase string) error) error {
+func play(ctx context.Context, length time.Duration, o *origins, enter func(s step) error) error {
 	for _, s := range script(o) {
-		// What fails while processes are being killed belongs to the outage, and what does while they start does too.
-		bad := s.phase == phaseOutage || s.phase == phaseBroken
-		if bad {
-			if err := enter(s.phase); err != nil {
+		// What fails while processes are being killed belongs to the phase that kills them, and what does while they start to the one before.
+		if s.breaks {
+			if err := enter(s); err != nil {
 				return err
 			}
 		}
@@ -68,8 +68,8 @@ func play(ctx context.Context, length time.Duration, o *origins, enter func(phas
 				return err
 			}
 		}
-		if !bad {
-			if err := enter(s.phase); err != nil {
+		if !s.breaks {
+			if err := enter(s); err != nil {
 				return err
 			}
 		}
