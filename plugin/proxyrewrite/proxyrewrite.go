@@ -59,7 +59,7 @@ const schema = `{
     "headers": {
       "type": "object",
       "properties": {
-        "add": {"type": ["object", "string", "number"], "additionalProperties": {"type": ["string", "number"]}},
+        "add": {"type": ["object", "array", "string", "number"], "additionalProperties": {"type": ["string", "number"]}, "items": {"type": "string", "pattern": ":"}},
         "set": {"type": ["object", "string", "number"], "additionalProperties": {"type": ["string", "number"]}},
         "remove": {"type": ["array", "string", "number"], "items": {"type": "string", "minLength": 1}}
       },
@@ -70,11 +70,11 @@ const schema = `{
 
 // config is the plugin's configuration.
 type config struct {
-	URI      string   `json:"uri"`
-	RegexURI []string `json:"regex_uri"`
-	Method   string   `json:"method"`
-	Host     string   `json:"host"`
-	Headers  *headers `json:"headers"`
+	URI      string             `json:"uri"`
+	RegexURI []string           `json:"regex_uri"`
+	Method   string             `json:"method"`
+	Host     string             `json:"host"`
+	Headers  *plugin.FieldEdits `json:"headers"`
 }
 
 // maxText bounds a path, an expression or a template: half a request line is beyond every use.
@@ -94,7 +94,7 @@ func buildOwn(raw json.RawMessage) (any, error) {
 	}
 	var p plugin.Problems
 	r := &rewriter{uri: []byte(c.URI), method: []byte(c.Method), host: []byte(c.Host)}
-	if c.URI == "" && c.RegexURI == nil && c.Method == "" && c.Host == "" && c.Headers.empty() {
+	if c.URI == "" && c.RegexURI == nil && c.Method == "" && c.Host == "" && c.Headers.Empty() {
 		p.Add("", "rewrites nothing: give one of uri, regex_uri, method, host, headers")
 	}
 	if c.URI != "" {
@@ -106,8 +106,8 @@ func buildOwn(raw json.RawMessage) (any, error) {
 	r.rules = buildRules(&p, c.RegexURI)
 	checkMethod(&p, c.Method)
 	checkHost(&p, c.Host)
+	c.Headers.Check(&p, "headers")
 	if c.Headers != nil {
-		c.Headers.check(&p)
 		r.headers = *c.Headers
 	}
 	if err := p.Err(); err != nil {
@@ -176,7 +176,7 @@ func checkURI(p *plugin.Problems, uri string) {
 		p.Add("uri", "is longer than %d bytes", maxText)
 	case !targetText(uri):
 		p.Add("uri", "%q has white space, \"#\" or a control character in it: write those as %%20, %%23 and so on", uri)
-	case variable(uri):
+	case plugin.HasVariable(uri):
 		p.Add("uri", "%q has a variable in it, which is not supported: take parts of the path with regex_uri, and write a dollar as %%24", uri)
 	}
 }
@@ -210,17 +210,6 @@ func checkHost(p *plugin.Problems, host string) {
 	}
 }
 
-// variable reports whether a text has something like $remote_addr or ${host}, which APISIX would fill in. Sending it as it is would look
-// like it worked.
-func variable(s string) bool {
-	for i := 0; i+1 < len(s); i++ {
-		if c := s[i+1]; s[i] == '$' && (c == '{' || c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9') {
-			return true
-		}
-	}
-	return false
-}
-
 // targetText reports whether a text may be part of a request target: visible ASCII but "#", and bytes beyond ASCII, which servers take.
 func targetText(s string) bool {
 	for i := range len(s) {
@@ -237,7 +226,7 @@ type rewriter struct {
 	rules   []*rule // the first that matches
 	method  []byte
 	host    []byte
-	headers headers
+	headers plugin.FieldEdits
 }
 
 // RequestHead rewrites.
@@ -250,7 +239,7 @@ func (r *rewriter) RequestHead(x plugin.Exchange) plugin.Verdict {
 	if len(r.host) > 0 {
 		req.SetHost(r.host)
 	}
-	r.headers.apply(&req.Header)
+	r.headers.Apply(&req.Header)
 	return plugin.Verdict{}
 }
 
