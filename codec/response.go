@@ -28,6 +28,12 @@ func (r *Response) Rebase(buf []byte) { r.Header.Rebase(buf) }
 // SetReasonSpan stores where the reason phrase stands on the wire. For codecs.
 func (r *Response) SetReasonSpan(s Span) { r.reason = place{Span: s} }
 
+// SetStatus makes status, of a final answer, the one that goes on, with its usual reason phrase.
+func (r *Response) SetStatus(status int) { r.Status, r.reason = status, place{} }
+
+// Bodiless reports whether answers with that status have no body, whatever they were asked by (RFC 9110 §15.3.5, §15.4.5).
+func Bodiless(status int) bool { return status < 200 || status == 204 || status == 304 }
+
 // Reason returns the reason phrase as it came; empty in HTTP/2 and where the sender left it out.
 func (r *Response) Reason() []byte { return r.Header.at(r.reason) }
 

@@ -14,7 +14,7 @@ import (
 type Exchange interface {
 	// Request returns the head that will be sent upstream. It may be changed in RequestHead only.
 	Request() *codec.Request
-	// Response returns the head that will be sent to the client. It may be changed in ResponseHead only.
+	// Response returns the head that will be sent to the client. It may be changed in ResponseHead only, its status by SetStatus; that of a 101 stays. The framing follows.
 	Response() *codec.Response
 	// ClientIP returns the address of the client: the peer's, or what a trusted proxy said it is.
 	ClientIP() netip.Addr
@@ -26,6 +26,9 @@ type Exchange interface {
 	Random() uint64
 	// Scratch returns an empty slice with some capacity that is free to use until the current call returns.
 	Scratch() []byte
+	// ReplaceBody makes body that of the response, in ResponseHead only; of several, the latest counts. It is not copied and must not change afterwards. The node's own body is dropped, and
+	// its trailer with it, transformers do not get to see the new one, and the framing is the gateway's to write. An answer that has no body, such as one to HEAD, gets none.
+	ReplaceBody(body []byte)
 	// Transform lets t work on what this exchange carries from now on. In RequestHead only. Of several, the latest is nearest to the node.
 	Transform(t Transformer)
 }

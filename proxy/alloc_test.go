@@ -14,6 +14,7 @@ import (
 	"sluice/internal/testcert"
 	"sluice/plugin"
 	"sluice/plugin/requestid"
+	"sluice/plugin/responserewrite"
 )
 
 // pingPong is a client on one connection that allocates nothing: it writes a request and reads an answer of a known length.
@@ -86,12 +87,19 @@ const browserFields = "Host: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; L
 // withRequestID adds the request-id plugin with its defaults.
 func withRequestID(t testing.TB) option {
 	t.Helper()
-	kind := requestid.Kind
-	filter, err := kind.Build(kind.Name, []byte("{}"))
+	return withKind(t, &requestid.Kind, "{}")
+}
+
+// withKind adds a plugin as it is built for a route.
+func withKind(t testing.TB, kind *plugin.Kind, config string) option {
+	t.Helper()
+	filter, err := kind.Build(kind.Name, []byte(config))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(s *setup) { s.plugins = append(s.plugins, plugin.Instance{Name: kind.Name, Filter: filter}) }
+	return func(s *setup) {
+		s.plugins = append(s.plugins, plugin.Instance{Name: kind.Name, Priority: kind.Priority, Filter: filter})
+	}
 }
 
 // A request on kept connections, with a request id, forwarded fields and the access log, allocates nothing. The whole process is measured, so the client
@@ -103,6 +111,7 @@ func TestARequestAllocatesNothing(t *testing.T) {
 	}{
 		"get":                     {"GET /index.html?q=1 HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", nil},
 		"get with plugin and log": {"GET /index.html?q=1 HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", []option{withRequestID(t), withLog()}},
+		"get with another answer": {"GET / HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", []option{withKind(t, &responserewrite.Kind, `{"status_code":200,"body":"also ok","headers":{"set":{"X-A":"b"},"remove":["X-C"]}}`)}},
 		"post":                    {"POST /form HTTP/1.1\r\n" + browserFields + "Content-Length: 1000\r\n\r\n" + strings.Repeat("x", 996) + "\r\n\r\n", "x\r\n\r\n", nil},
 		"post in chunks": {"POST /form HTTP/1.1\r\n" + browserFields + "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + strings.Repeat("x", 1000) + "\r\n0\r\n\r\n",
 			"\r\n0\r\n\r\n", nil},

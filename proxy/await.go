@@ -120,6 +120,8 @@ func (x *Exchange) waitedTooLong() {
 		x.fail(fault.New("tunnel", fault.Internal, fault.StreamIdle, errTunnelIdle))
 	case waitBody:
 		x.callFailed(fault.New("wait for the response body", fault.Upstream, fault.UpstreamTimeout, errQuiet))
+	case waitRest:
+		x.endDropping()
 	case waitRoom:
 		x.fail(fault.New("wait for room", fault.Upstream, fault.Overloaded, nil))
 	case waitBackoff:

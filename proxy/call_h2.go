@@ -214,8 +214,9 @@ func (k *callH2) head(ended bool) {
 		k.switched(ended)
 		return
 	}
+	ended = ended || !x.resp.Framing.HasBody()
 	x.responseHead()
-	if k.turn == turn && k.x == x && (ended || !x.resp.Framing.HasBody()) {
+	if k.turn == turn && k.x == x && ended {
 		k.end(nil)
 	}
 }

@@ -39,7 +39,7 @@ var challengePath = []byte("/.well-known/acme-challenge/")
 func (x *Exchange) answerBeforeRoutes() bool {
 	if c := x.snapshot.Challenges; c != nil {
 		if token, ok := bytes.CutPrefix(x.req.Path(), challengePath); ok && c.Tokens[string(token)] != nil {
-			x.beginOwn(200, len(c.Tokens[string(token)]))
+			x.beginOwn(200)
 			x.resp.Header.Add("Content-Type", octetStream)
 			x.sendOwn(c.Tokens[string(token)])
 			return true
@@ -66,7 +66,7 @@ func (x *Exchange) redirectToHTTPS() {
 	if x.req.Method == codec.MethodGet || x.req.Method == codec.MethodHead {
 		status = 301
 	}
-	x.beginOwn(status, 0)
+	x.beginOwn(status)
 	x.resp.Header.Add("Location", x.appendHTTPS(x.worker.scratch[:0]))
 	x.sendOwn(nil)
 }

@@ -23,7 +23,7 @@ import (
 //	   │ answers           └───────┘ tried again         │ so that the client can tell
 //	   └──────────────────────► answering ◄── failed ────┴──────────────────► over
 //
-// A node that switches protocols leads from trying to a tunnel, and from there to over.
+// Where a plugin has put another body in the place of the node's, dropping stands for relaying. A node that switches protocols leads from trying to a tunnel, and from there to over.
 //
 // Every path ends in finish, exactly once.
 type Exchange struct {
@@ -82,6 +82,9 @@ type Exchange struct {
 	trailer         *codec.Header        // of the request, for another try; nil without
 	requestEnded    bool                 // the client has sent all
 	responseEnded   bool                 // of a tunnel: the node has sent all
+	replaced        bool                 // the body of the answer is substitute, by the word of a plugin or since the gateway itself answers
+	substitute      []byte               // not the exchange's
+	rest            int                  // bytes of the node's body that are still read and thrown away
 	transformers    []plugin.Transformer // of bodies, in the order of the request; nearly always none
 	trailersWelcome bool                 // the client takes trailers
 	upgrade         []byte               // the protocol that the client asks to switch to; nil for none
@@ -122,6 +125,7 @@ const (
 	stateRouting   state = iota // no node has been asked
 	stateTrying                 // a node has been asked and nothing of its final answer has come
 	stateRelaying               // the answer's head is on its way to the client
+	stateDropping               // the client has its answer, with another body than the node's, of which a rest is on its way
 	stateTunnel                 // bytes of another protocol pass both ways
 	stateAnswering              // the gateway itself answers
 	stateOver                   // finished
@@ -136,6 +140,7 @@ const (
 	waitSend // for a node that takes the request slower than it comes
 	waitHead
 	waitBody
+	waitRest    // for the end of a body that nobody gets
 	waitTunnel  // for either side to say anything
 	waitRoom    // for some node to have room
 	waitBackoff // for the moment of the next try
@@ -156,6 +161,7 @@ func (x *Exchange) reset(w *worker, down downstream, c *client) {
 	x.tryEnd, x.total = 0, 0
 	x.state = stateRouting
 	x.requestEnded, x.responseEnded, x.replayLost = false, false, false
+	x.replaced = false
 	x.failed, x.trailer = nil, nil
 	x.status = 0
 	x.start, x.startWall = w.loop.Now(), w.wall()
@@ -324,6 +330,10 @@ func (x *Exchange) callDrained() {
 
 // fail ends the exchange with an error: as an answer when none has begun, else by cutting the one that has.
 func (x *Exchange) fail(e *fault.Error) {
+	if x.state == stateDropping && e.Side != fault.Downstream { // the client has its answer
+		x.finish(false)
+		return
+	}
 	x.failed = e
 	x.dropCall()
 	if x.state < stateRelaying && e.Kind.Status != 0 {
@@ -379,5 +389,6 @@ func (x *Exchange) finish(cut bool) {
 	x.snapshot, x.route, x.service, x.node = nil, nil, nil, nil
 	x.match.Rule = nil // or an exchange that waits for use would keep a chain that is to be closed
 	x.asked = asked{}
+	x.substitute = nil
 	x.down.done(cut)
 }

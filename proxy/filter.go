@@ -14,11 +14,12 @@ func (x *Exchange) filterRequest() plugin.Verdict {
 
 // filterResponse runs them on the head of the answer, the other way round. An answer that is given before there is a route has none.
 func (x *Exchange) filterResponse() {
-	if x.route == nil {
-		return
+	was := x.resp.Status
+	if x.route != nil {
+		x.route.Chain.Response(x)
+		if every := x.snapshot.Plugins; every != nil {
+			every.Response(x)
+		}
 	}
-	x.route.Chain.Response(x)
-	if every := x.snapshot.Plugins; every != nil {
-		every.Response(x)
-	}
+	x.reframe(was)
 }

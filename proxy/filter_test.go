@@ -67,3 +67,11 @@ func TestPluginsOfEveryRouteAreAroundItsOwn(t *testing.T) {
 		client.Close()
 	}
 }
+
+// meddler sets a status and a body whatever the answer is.
+type meddler struct{}
+
+func (meddler) ResponseHead(x plugin.Exchange) {
+	x.Response().SetStatus(200)
+	x.ReplaceBody([]byte("meddled"))
+}

@@ -61,12 +61,9 @@ func (x *Exchange) isUnavailable() bool {
 
 // answerGRPC tells a gRPC client of an error, by an answer that is nothing but trailers.
 func (x *Exchange) answerGRPC(e *fault.Error) {
-	x.beginOwn(200, 0)
+	x.beginOwn(200)
 	x.resp.Header.Add("Content-Type", grpcType)
 	x.addStatus(&x.resp.Header, e)
-	if x.req.Version == codec.HTTP2 {
-		x.resp.Framing = codec.Framing{}
-	}
 	x.sendOwn(nil)
 }
 

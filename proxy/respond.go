@@ -55,12 +55,17 @@ func (x *Exchange) responseHead() {
 		x.result = observe.OutcomeServerError
 	}
 	x.dropReplay()
-	x.state, x.status = stateRelaying, status
+	x.state = stateRelaying
 	x.stripResponse()
 	x.setSticky()
+	sent := x.resp.Framing
 	x.filterResponse()
 	if len(x.transformers) > 0 {
 		x.transformHead()
+	}
+	if x.replaced {
+		x.dropBody(sent)
+		return
 	}
 	x.down.sendHead(&x.resp)
 	if x.resp.Framing.HasBody() {
@@ -89,6 +94,10 @@ func (x *Exchange) stripResponse() {
 
 // responseBody takes a run of the node's answer.
 func (x *Exchange) responseBody(p []byte) {
+	if x.state == stateDropping {
+		x.dropRun(p)
+		return
+	}
 	if len(x.transformers) > 0 {
 		if p = x.transformResponse(p); len(p) == 0 {
 			x.await(waitBody)
@@ -116,7 +125,9 @@ func (x *Exchange) responseEnd(trailer *codec.Header) {
 	}
 	x.try.End()
 	x.service.Stats.Outcome(x.worker.index, x.result)
-	if len(x.transformers) > 0 {
+	if x.state == stateDropping {
+		trailer = nil
+	} else if len(x.transformers) > 0 {
 		trailer = x.transformEnd(trailer)
 	}
 	if trailer != nil {
@@ -138,7 +149,7 @@ func (x *Exchange) answer(e *fault.Error) {
 	body := appendErrorBody(x.worker.answerText[:0], e.Kind, x.RequestID())
 	x.worker.answerText = body[:0]
 
-	x.beginOwn(e.Kind.Status, len(body))
+	x.beginOwn(e.Kind.Status)
 	x.resp.Header.Add("Content-Type", jsonType)
 	switch e.Kind {
 	case fault.MethodNotAllowed:
@@ -164,7 +175,7 @@ func appendErrorBody(body []byte, kind *fault.Kind, id []byte) []byte {
 
 // reply sends the answer of a plugin.
 func (x *Exchange) reply(r *plugin.Reply) {
-	x.beginOwn(r.Status, len(r.Body))
+	x.beginOwn(r.Status)
 	for _, h := range r.Headers {
 		x.resp.Header.Add(h.Name, []byte(h.Value))
 	}
@@ -172,34 +183,20 @@ func (x *Exchange) reply(r *plugin.Reply) {
 }
 
 // beginOwn starts the head of an answer that the gateway itself makes.
-func (x *Exchange) beginOwn(status, length int) {
-	x.state, x.status = stateAnswering, status
+func (x *Exchange) beginOwn(status int) {
+	x.state = stateAnswering
 	x.resp.Reset(nil)
 	x.resp.Status = status
-	x.resp.Version = codec.HTTP11
-	x.resp.Framing = codec.Framing{Kind: codec.BodyLength, Length: int64(length)}
 	x.resp.Header.AddID(codec.FieldServer, "Server", serverName)
 	x.resp.Header.AddID(codec.FieldDate, "Date", x.worker.date())
 }
 
-// sendOwn sends it: the plugins see its head as they see any other.
+// sendOwn sends it: the plugins see its head as they see any other, and transformers too, but not the body.
 func (x *Exchange) sendOwn(body []byte) {
+	x.ReplaceBody(body)
 	x.filterResponse()
-	for i := len(x.transformers) - 1; i >= 0; i-- {
-		x.transformers[i].ResponseHead(x) // but not our own body
-	}
-	if bodiless := x.resp.Status == 204 || x.resp.Status == 304; bodiless || x.req.Method == codec.MethodHead {
-		if !bodiless { // what the same request with GET would have had (RFC 9110 §8.6)
-			x.resp.Header.AddID(codec.FieldContentLength, "Content-Length", strconv.AppendInt(nil, int64(len(body)), 10))
-		}
-		x.resp.Framing = codec.Framing{}
-		body = nil
-	}
-	x.down.sendHead(&x.resp)
-	if len(body) > 0 {
-		x.bytesOut += int64(len(body))
-		x.down.sendBody(body)
-	}
+	x.transformHead()
+	x.sendReplaced()
 	x.finish(false)
 }
 

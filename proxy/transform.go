@@ -37,7 +37,7 @@ func (x *Exchange) transformHead() {
 	for i := len(x.transformers) - 1; i >= 0; i-- {
 		x.transformers[i].ResponseHead(x)
 	}
-	if x.resp.Framing.Kind == codec.BodyLength && x.resp.Framing.Length > 0 {
+	if !x.replaced && x.resp.Framing.Kind == codec.BodyLength && x.resp.Framing.Length > 0 {
 		x.resp.Framing = codec.Framing{Kind: codec.BodyStream}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sluice/plugin/grpcweb"
 	"sluice/plugin/proxyrewrite"
 	"sluice/plugin/requestid"
+	"sluice/plugin/responserewrite"
 )
 
 // kinds is every plugin, in the order of names.
@@ -15,6 +16,7 @@ var kinds = []*plugin.Kind{
 	&grpcweb.Kind,
 	&proxyrewrite.Kind,
 	&requestid.Kind,
+	&responserewrite.Kind,
 }
 
 // Kinds returns every plugin, in the order of names.

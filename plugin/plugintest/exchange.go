@@ -18,6 +18,8 @@ type Exchange struct {
 	Randoms uint64 // how often Random was called; the numbers it returns follow from it
 	buf     []byte
 
+	Body         []byte               // of the latest ReplaceBody
+	Replaced     bool                 // ReplaceBody was called
 	Transformers []plugin.Transformer // in the order of the calls of Transform
 
 	// To begin again.
@@ -58,6 +60,7 @@ func (x *Exchange) Again() {
 	x.Req.Version = codec.HTTP11
 	x.Resp.Reset(nil)
 	x.Resp.Status = 200
+	x.Body, x.Replaced = nil, false
 }
 
 // Request returns the request.
@@ -83,6 +86,9 @@ func (x *Exchange) Random() uint64 {
 
 // Scratch returns an empty slice with 4 KiB of capacity.
 func (x *Exchange) Scratch() []byte { return x.buf[:0] }
+
+// ReplaceBody notes body.
+func (x *Exchange) ReplaceBody(body []byte) { x.Body, x.Replaced = body, true }
 
 // Transform notes t.
 func (x *Exchange) Transform(t plugin.Transformer) { x.Transformers = append(x.Transformers, t) }

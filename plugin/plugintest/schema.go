@@ -69,6 +69,8 @@ func init() { // the table's checks use the table
 		"maxItems":             bound(func(v any) (int, bool) { a, ok := v.([]any); return len(a), ok }, true),
 		"minLength":            bound(func(v any) (int, bool) { s, ok := v.(string); return utf8.RuneCountInString(s), ok }, false),
 		"maxLength":            bound(func(v any) (int, bool) { s, ok := v.(string); return utf8.RuneCountInString(s), ok }, true),
+		"minimum":              edge(func(n, limit float64) bool { return n >= limit }),
+		"maximum":              edge(func(n, limit float64) bool { return n <= limit }),
 		"pattern":              checkPattern,
 		"not":                  checkNot,
 		"anyOf":                checkAnyOf,
@@ -181,6 +183,15 @@ func bound(measure func(any) (int, bool), upper bool) func(arg, v any, at string
 		n, ok := measure(v)
 		if limit := int(arg.(float64)); ok && (upper && n > limit || !upper && n < limit) {
 			return fmt.Errorf("%s has length %d, and the bound is %d", at, n, limit)
+		}
+		return nil
+	}
+}
+
+func edge(within func(n, limit float64) bool) func(arg, v any, at string) error {
+	return func(arg, v any, at string) error {
+		if n, ok := v.(float64); ok && !within(n, arg.(float64)) {
+			return fmt.Errorf("%s is %v, and the bound is %v", at, n, arg)
 		}
 		return nil
 	}
