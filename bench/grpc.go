@@ -18,6 +18,11 @@ const (
 // grpcMessage is what is sent and answered: not compressed, 64 bytes long, the bytes.
 const grpcMessage = "\x00\x00\x00\x00\x40" + smallBody
 
+// callJob is unary calls over 16 connections.
+func callJob() job {
+	return job{path: grpcCallPath, size: int64(len(grpcMessage)), connections: 16, grpc: true}
+}
+
 // probeHTTP2 is probe for HTTP/2.
 var probeHTTP2 = &http.Client{Transport: transportHTTP2()}
 

@@ -62,10 +62,11 @@ const (
 	creditEach   = 1 << 20 // bytes of calls after which the connection's window is filled up
 )
 
-// calleeHead is the head of an answer in HPACK: ":status: 200" and the content type, and calleeTrailer its end, neither of them indexed.
+// calleeHead is the head of an answer in HPACK: ":status: 200" and the content type, calleeMessage its body, and calleeTrailer its end.
 var (
 	calleeHead    = hpackLiteral([]byte{0x80 | 8}, "content-type", "application/grpc")
 	calleeTrailer = hpackLiteral(nil, "grpc-status", "0")
+	calleeMessage = grpcMessage
 )
 
 func hpackLiteral(dst []byte, name, value string) []byte {
@@ -225,7 +226,7 @@ func (k *calleeConn) call(id uint32) error {
 
 func (k *calleeConn) catchUp() error {
 	for len(k.owed) > 0 {
-		id, body := k.owed[0], grpcMessage
+		id, body := k.owed[0], calleeMessage
 		if text, ok := k.checks[id]; ok {
 			body = text
 		}

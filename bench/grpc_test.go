@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func startTestCallee(t *testing.T) (*callee, *rival) {
@@ -66,5 +68,38 @@ func TestPoolsHoldAConnectionForEveryStream(t *testing.T) {
 	opt := &options{scenarios: found, connections: 64}
 	if got := opt.mostConnections(); got != 16*100 {
 		t.Errorf("%d connections", got)
+	}
+}
+
+// grpc-go's client counts an answer by its status and its message, and tells how long it took.
+func TestCallsAreCountedByTheirStatus(t *testing.T) {
+	o, r := startTestCallee(t)
+	j := callJob()
+	j.connections, j.streams = 2, 3
+	l, err := runGRPC(t.Context(), r.host(), j, 50*time.Millisecond)
+	if err != nil || l.Requests == 0 || l.Requests != o.calls.Load() || l.Statuses["OK"] != l.Requests || len(l.Errors) != 0 || l.P50 <= 0 || l.P999 < l.P50 {
+		t.Errorf("%+v %v, the origin counts %d", l, err, o.calls.Load())
+	}
+}
+
+// A call that was refused makes the load wrong; a load of which all were refused is none.
+func TestCallsWithAnotherStatusMakeTheLoadWrong(t *testing.T) {
+	good, bad := &callLane{seen: seen{latencies: []time.Duration{1, 2}}}, &callLane{failed: map[string]int64{"Unavailable": 3}, seen: seen{err: errors.New("refused")}}
+	l, err := gatherCalls([]*callLane{good, bad}, time.Second)
+	if err != nil || l.Requests != 2 || l.Statuses["Unavailable"] != 3 || len(l.Errors) != 2 {
+		t.Errorf("%+v %v", l, err)
+	}
+	if l, err := gatherCalls([]*callLane{bad}, time.Second); err == nil {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestAMessageThatIsNotTheOriginsIsNoAnswer(t *testing.T) {
+	_, r := startTestCallee(t)
+	saved := calleeMessage
+	defer func() { calleeMessage = saved }()
+	calleeMessage = "\x00\x00\x00\x00\x01x"
+	if l, err := runGRPC(t.Context(), r.host(), job{connections: 1, streams: 1, grpc: true}, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), `"x"`) {
+		t.Errorf("%+v %v", l, err)
 	}
 }

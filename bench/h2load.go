@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,13 +25,47 @@ func runH2load(ctx context.Context, scratch, url string, j job, d time.Duration)
 		}
 		argv = append(argv, "-d", file, "-H", "content-type: application/grpc", "-H", "te: trailers")
 	}
+	answers := filepath.Join(scratch, "h2load.log")
+	if err := os.Remove(answers); err != nil && !errors.Is(err, fs.ErrNotExist) { // h2load would write behind it
+		return nil, fmt.Errorf("h2load: %w", err)
+	}
+	argv = append(argv, "--log-file="+answers)
 	cmd := exec.CommandContext(ctx, "h2load", append(argv, url)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("h2load: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	return parseH2load(string(out), j)
+	l, err := parseH2load(string(out), j)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(answers)
+	if err != nil {
+		return nil, fmt.Errorf("h2load: %w", err)
+	}
+	return l, l.readAnswers(string(text))
+}
+
+// readAnswers takes the percentiles out of h2load's log, which has a line for each answer: when it was asked for, its status, and the microseconds until it was there.
+func (l *load) readAnswers(text string) error {
+	var latencies []time.Duration
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			return fmt.Errorf("h2load: its log has the line %q", line)
+		}
+		us, err := strconv.ParseInt(fields[2], 10, 64)
+		if err != nil {
+			return fmt.Errorf("h2load: its log: %w", err)
+		}
+		latencies = append(latencies, time.Duration(us)*time.Microsecond)
+	}
+	if len(latencies) == 0 {
+		return errors.New("h2load: its log is empty")
+	}
+	l.tell(latencies)
+	return nil
 }
 
 var (
@@ -39,7 +75,7 @@ var (
 	h2loadTraffic  = regexp.MustCompile(`traffic: .*?\((\d+)\) total, .*?\((\d+)\) headers .*, .*?\((\d+)\) data`)
 )
 
-// parseH2load reads what h2load says at its end. It says no percentiles, and looks into no body: that each answer had all of its own is told by their sum, since one that
+// parseH2load reads what h2load says at its end. It looks into no body: that each answer had all of its own is told by their sum, since one that
 // has failed in gRPC has status 200 and no message.
 func parseH2load(text string, j job) (*load, error) {
 	find := func(re *regexp.Regexp) (numbers []float64, err error) {

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestTheOutputOfH2loadIsRead(t *testing.T) {
 	const good = `finished in 2.00s, 12345.50 req/s, 1.85MB/s
@@ -26,5 +29,17 @@ traffic: 1B (1) total, 0B (0) headers (space savings 0.00%), 0B (0) data
 	}
 	if _, err := parseH2load("connect: refused", job{}); err == nil {
 		t.Error("nothing was read, and no error")
+	}
+}
+
+func TestPercentilesAreTakenFromTheLogOfH2load(t *testing.T) {
+	var l load
+	if err := l.readAnswers("1764127393000000\t200\t300\n1764127393000001\t200\t100\n"); err != nil || l.P50 != 100*time.Microsecond || l.P999 != 300*time.Microsecond {
+		t.Errorf("%+v %v", l, err)
+	}
+	for _, bad := range []string{"", "1\t200\n", "1\t200\tsoon\n"} {
+		if l.readAnswers(bad) == nil {
+			t.Errorf("%q was read", bad)
+		}
 	}
 }

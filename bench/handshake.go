@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 )
@@ -33,11 +31,12 @@ func benchTLS() *tls.Config {
 // runHandshakes opens connections one after the other on so many lanes, each for one request. A load with another share of resumed sessions than it asks for is wrong.
 func runHandshakes(ctx context.Context, host, target string, j job, d time.Duration) (*load, error) {
 	ends := time.Now().Add(d)
-	lanes := make([]handshakeLane, j.connections)
+	lanes := make([]*seen, j.connections)
 	var running sync.WaitGroup
 	began := time.Now()
 	for i := range lanes {
-		l := &lanes[i]
+		l := &seen{}
+		lanes[i] = l
 		running.Go(func() {
 			config := benchTLS()
 			if j.handshake == handshakeP256 {
@@ -45,14 +44,14 @@ func runHandshakes(ctx context.Context, host, target string, j job, d time.Durat
 			}
 			if j.handshake == handshakeResumed {
 				config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-				if _, err := l.once(ctx, host, target, j.size, config); err != nil { // for the first ticket
+				if _, err := handshakeOnce(ctx, host, target, j.size, config); err != nil { // for the first ticket
 					l.err = err
 					return
 				}
 			}
 			for time.Now().Before(ends) && l.err == nil && ctx.Err() == nil {
 				start := time.Now()
-				resumed, err := l.once(ctx, host, target, j.size, config)
+				resumed, err := handshakeOnce(ctx, host, target, j.size, config)
 				if err == nil && resumed != (j.handshake == handshakeResumed) {
 					err = fmt.Errorf("resumed: %v", resumed)
 				}
@@ -62,30 +61,11 @@ func runHandshakes(ctx context.Context, host, target string, j job, d time.Durat
 		})
 	}
 	running.Wait()
-	var all []time.Duration
-	result := &load{}
-	for i := range lanes {
-		all = append(all, lanes[i].latencies...)
-		if err := lanes[i].err; err != nil {
-			result.Errors = append(result.Errors, fmt.Sprintf("lane %d: %v", i, err))
-		}
-	}
-	if len(all) == 0 {
-		return nil, errors.Join(errors.New("handshakes: none was done"), lanes[0].err)
-	}
-	slices.Sort(all)
-	result.Requests, result.Rate = int64(len(all)), float64(len(all))/time.Since(began).Seconds()
-	result.P50, result.P99, result.P999 = percentile(all, 50), percentile(all, 99), percentile(all, 99.9)
-	return result, nil
+	return gather("handshakes", lanes, time.Since(began))
 }
 
-type handshakeLane struct {
-	latencies []time.Duration
-	err       error
-}
-
-// once makes one connection with one request, and reports whether its session was resumed.
-func (l *handshakeLane) once(ctx context.Context, host, target string, size int64, config *tls.Config) (resumed bool, err error) {
+// handshakeOnce makes one connection with one request, and reports whether its session was resumed.
+func handshakeOnce(ctx context.Context, host, target string, size int64, config *tls.Config) (resumed bool, err error) {
 	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: laneTimeout}, Config: config}
 	c, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {

@@ -13,9 +13,10 @@ type job struct {
 	connections int
 	threads     int   // of wrk; 0 = 1
 	upload      int64 // bytes of a request body; 0 = a GET
-	pipeline    int   // requests that are sent at once; 0 = 1
+	pipeline    int   // requests that are sent at once; 0 = one, by wrk
 	streams     int   // requests at once on each connection, over HTTP/2; 0 = HTTP/1.1
 	grpc        bool  // unary calls, over HTTP/2
+	h2load      bool  // of those by h2load, which takes their messages for bodies and knows no status
 	fresh       bool  // a new connection for every request
 	changes     int   // routes that are changed each second meanwhile, where the rival can be told without a reload
 	handshake   handshake
@@ -32,7 +33,7 @@ func (j job) threadCount() int { return cmp.Or(j.threads, 1) }
 func (j job) concurrency() int { return j.connections * max(1, j.streams) }
 
 // script is what wrk is told in Lua. Only what runs at the beginning and the end is in it, since a function that is called for every request would
-// slow wrk itself down: but for pipelining, where there is no other way, and where it is called once a batch.
+// slow wrk itself down.
 func (j job) script() string {
 	var b strings.Builder
 	if j.fresh {
@@ -40,15 +41,6 @@ func (j job) script() string {
 	}
 	if j.upload > 0 {
 		fmt.Fprintf(&b, "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", %d)\n", j.upload)
-	}
-	if j.pipeline > 1 {
-		fmt.Fprintf(&b, `local batch
-function init(args)
-  local one = wrk.format()
-  batch = string.rep(one, %d)
-end
-function request() return batch end
-`, j.pipeline)
 	}
 	b.WriteString(wrkReport)
 	return b.String()

@@ -60,8 +60,13 @@ var loadScenarios = []scenario{
 	loadScenario("tls-http2", "the same over TLS", func(*options) []variant {
 		return byStreams(setup{tls: true}, smallJob(16))
 	}),
-	loadScenario("grpc", "unary calls of gRPC, HTTP/2 on both sides, 16 connections", func(*options) []variant {
-		return byStreams(setup{grpc: true}, job{path: grpcCallPath, size: int64(len(grpcMessage)), connections: 16, grpc: true})
+	loadScenario("grpc", "unary calls of gRPC by grpc-go's client, HTTP/2 on both sides, 16 connections", func(*options) []variant {
+		return byStreams(setup{grpc: true}, callJob())
+	}),
+	loadScenario("grpc-h2load", "the same by h2load, which leaves the gateway more of the processors", func(*options) []variant {
+		j := callJob()
+		j.h2load = true
+		return byStreams(setup{grpc: true}, j)
 	}),
 	loadScenario("download", "answers with a body, over 16 connections", func(*options) []variant {
 		var list []variant
@@ -179,14 +184,14 @@ func runLoads(ctx context.Context, h *harness, name string, variants []variant, 
 			return rec, err
 		}
 		rec.addRivals(h.rivals)
-		turns, err := measure(ctx, h, v, rec)
+		results, err := measure(ctx, h, v, rec)
 		if err != nil {
 			return rec, err
 		}
-		for rival, t := range turns {
-			rec.add(rival, v.name, t)
+		for rival, res := range results {
+			rec.add(rival, v.name, res)
 		}
-		group := summarize(h.rivals, turns)
+		group := summarize(h.rivals, results)
 		for i := range group {
 			group[i].variant = v.name
 		}
@@ -202,8 +207,14 @@ func runLoads(ctx context.Context, h *harness, name string, variants []variant, 
 	return rec, rec.err()
 }
 
-// measure gives every rival its turns at one variant.
-func measure(ctx context.Context, h *harness, v variant, rec *record) (map[string][]turn, error) {
+// loadResult is what one rival did at one variant.
+type loadResult struct {
+	Turns []turn     `json:"turns"`
+	Calls *callCount `json:"system_calls,omitempty"`
+}
+
+// measure gives every rival its turns at one variant, and one more in which system calls are counted.
+func measure(ctx context.Context, h *harness, v variant, rec *record) (map[string]*loadResult, error) {
 	for _, r := range h.rivals {
 		if _, err := takeTurn(ctx, h, r, v.job, 0, time.Second); err != nil { // warms up pools, caches and heaps
 			return nil, err
@@ -213,7 +224,10 @@ func measure(ctx context.Context, h *harness, v variant, rec *record) (map[strin
 	if err != nil {
 		return nil, err
 	}
-	turns := map[string][]turn{}
+	results := map[string]*loadResult{}
+	for _, r := range h.rivals {
+		results[r.name] = &loadResult{}
+	}
 	for round := range h.opt.rounds {
 		for i := range h.rivals {
 			r := h.rivals[(round+i)%len(h.rivals)]
@@ -225,8 +239,13 @@ func measure(ctx context.Context, h *harness, v variant, rec *record) (map[strin
 			for _, e := range t.Errors {
 				rec.fail("%s, %s round %d: %s", r.name, v.name, round+1, e)
 			}
-			turns[r.name] = append(turns[r.name], *t)
+			results[r.name].Turns = append(results[r.name].Turns, *t)
 		}
 	}
-	return turns, nil
+	for _, r := range h.rivals {
+		if results[r.name].Calls, err = countCalls(ctx, h, r, v.job, perSecond); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	return results, nil
 }

@@ -3,13 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 )
@@ -47,11 +45,12 @@ func halfOfNginx(ctx context.Context, h *harness, j job) (float64, error) {
 // omission"). Every connection has its share of the moments, and sends at once what it is late with.
 func runOpenLoop(ctx context.Context, host, target string, j job, perSecond float64, d time.Duration) (*load, error) {
 	total := int(perSecond * d.Seconds())
-	lanes := make([]lane, j.connections)
+	lanes, all := make([]lane, j.connections), make([]*seen, j.connections)
 	var ready, running sync.WaitGroup
 	begin := make(chan time.Time)
 	for i := range lanes {
 		l := &lanes[i]
+		all[i] = &l.seen
 		l.host, l.target, l.size = host, target, j.size
 		ready.Add(1)
 		running.Go(func() {
@@ -69,7 +68,7 @@ func runOpenLoop(ctx context.Context, host, target string, j job, perSecond floa
 		begin <- start
 	}
 	running.Wait()
-	return gather(lanes, time.Since(start))
+	return gather("open loop", all, time.Since(start))
 }
 
 // lane is one connection of an open loop.
@@ -78,8 +77,7 @@ type lane struct {
 	size         int64
 	conn         net.Conn
 	reader       *bufio.Reader
-	latencies    []time.Duration
-	err          error
+	seen
 }
 
 // laneTimeout bounds one exchange.
@@ -131,30 +129,4 @@ func (l *lane) readAnswer() error {
 		return fmt.Errorf("%s, %d bytes, close=%v", res.Status, n, res.Close)
 	}
 	return nil
-}
-
-// gather makes one load of what the lanes saw.
-func gather(lanes []lane, took time.Duration) (*load, error) {
-	var all []time.Duration
-	result := &load{}
-	for i := range lanes {
-		all = append(all, lanes[i].latencies...)
-		if err := lanes[i].err; err != nil {
-			result.Errors = append(result.Errors, fmt.Sprintf("connection %d: %v", i, err))
-		}
-	}
-	if len(all) == 0 {
-		return nil, errors.Join(errors.New("open loop: no request was answered"), lanes[0].err)
-	}
-	slices.Sort(all)
-	result.Requests = int64(len(all))
-	result.Rate = float64(len(all)) / took.Seconds()
-	result.P50, result.P99, result.P999 = percentile(all, 50), percentile(all, 99), percentile(all, 99.9)
-	return result, nil
-}
-
-// percentile returns the smallest value that p percent of all are not above; sorted must not be empty.
-func percentile(sorted []time.Duration, p float64) time.Duration {
-	i := int(math.Ceil(p*float64(len(sorted))/100-1e-9)) - 1 // 99.9 is a little more than 999 thousandths
-	return sorted[min(max(i, 0), len(sorted)-1)]
 }

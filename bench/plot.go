@@ -24,7 +24,7 @@ const mostRatio = 2
 // plotRatios draws a bar for every rival at every variant, its CPU per request as a ratio to nginx, with a line from the lowest to the highest round. It
 // returns SVG, nil where nginx was not measured.
 func plotRatios(rows []summary) ([]byte, error) {
-	names, variants := axes(rows)
+	names, variants := axes(rows, func(s summary) bool { return s.hasRatio })
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -60,11 +60,11 @@ func plotRatios(rows []summary) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// axes lists rivals and variants that have a ratio, in the order of the rows.
-func axes(rows []summary) (names, variants []string) {
+// axes lists rivals and variants of the rows that have what is drawn, in their order.
+func axes(rows []summary, has func(summary) bool) (names, variants []string) {
 	seenName, seenVariant := map[string]bool{}, map[string]bool{}
 	for _, r := range rows {
-		if !r.hasRatio || r.invalid {
+		if !has(r) || r.invalid {
 			continue
 		}
 		if !seenName[r.name] {

@@ -78,7 +78,7 @@ func (w *reportWriter) writePage(records []*record) error {
 			fmt.Fprintf(&b, "**Does not count:** %s\n\n", failure)
 		}
 		if rec.rows != nil {
-			if err := w.writePlot(rec, &b); err != nil {
+			if err := w.writePlots(rec, &b); err != nil {
 				return err
 			}
 			b.WriteString(loadTable(rec.rows).markdown() + "\n")
@@ -90,17 +90,28 @@ func (w *reportWriter) writePage(records []*record) error {
 	return w.write("README.md", []byte(b.String()))
 }
 
-// writePlot draws the ratios of a load and puts the picture into the page.
-func (w *reportWriter) writePlot(rec *record, page *strings.Builder) error {
-	svg, err := plotRatios(rec.rows)
-	if err != nil {
-		return fmt.Errorf("report: %s: plot: %w", rec.Scenario, err)
+// writePlots draws a load, the ratios and then the columns, and puts the pictures into the page.
+func (w *reportWriter) writePlots(rec *record, page *strings.Builder) error {
+	for _, plot := range []struct {
+		file, about string
+		draw        func([]summary) ([]byte, error)
+	}{
+		{rec.Scenario + ".svg", "CPU per request as a ratio to nginx", plotRatios},
+		{rec.Scenario + "-columns.svg", "every column of the table", plotColumns},
+	} {
+		svg, err := plot.draw(rec.rows)
+		if err != nil {
+			return fmt.Errorf("report: %s: plot: %w", rec.Scenario, err)
+		}
+		if svg == nil {
+			continue // nothing to compare with, or no row that counts
+		}
+		fmt.Fprintf(page, "![%s](%s)\n\n", plot.about, plot.file)
+		if err := w.write(plot.file, svg); err != nil {
+			return err
+		}
 	}
-	if svg == nil {
-		return nil // nothing to compare with
-	}
-	fmt.Fprintf(page, "![CPU per request as a ratio to nginx](%s.svg)\n\n", rec.Scenario)
-	return w.write(rec.Scenario+".svg", svg)
+	return nil
 }
 
 // addRivals notes who took part in which setup, each once.

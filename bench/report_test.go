@@ -14,12 +14,12 @@ import (
 // A report has what somebody needs to believe it or to repeat it.
 func TestReportHasManifestRawResultsConfigurationsPageAndPlot(t *testing.T) {
 	out := t.TempDir()
-	rivals, turns := sample(turnOf(16000), turnOf(28000))
+	rivals, results := sample(turnOf(16000), turnOf(28000))
 	rivals[0].config, rivals[1].version = "sluice.yaml", "nginx/1"
 	rec := newRecord("small")
 	rec.addRivals(rivals)
-	rec.rows = summarize(rivals, turns)
-	rec.add("sluice", "", turns["sluice"])
+	rec.rows = summarize(rivals, results)
+	rec.add("sluice", "", results["sluice"])
 	h := &harness{opt: &options{}, log: io.Discard, configs: map[string]string{rivals[0].configName(): "workers: 1\n"}}
 	opt := &options{out: out, rounds: 2, args: []string{"-rounds", "2"}}
 	if err := writeReport(opt, h, []*record{rec}); err != nil {
@@ -47,16 +47,31 @@ func TestReportHasManifestRawResultsConfigurationsPageAndPlot(t *testing.T) {
 		t.Error("the configuration is another")
 	}
 	page := in("README.md")
-	for _, want := range []string{"bench/run -rounds 2", "## small", "| sluice |", "(small.svg)", "(sluice-1-workers.yaml)", "0.75"} {
+	for _, want := range []string{"bench/run -rounds 2", "## small", "| sluice |", "(small.svg)", "(small-columns.svg)", "calls/request", "(sluice-1-workers.yaml)", "0.75"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %q:\n%s", want, page)
 		}
 	}
-	d := xml.NewDecoder(strings.NewReader(in("small.svg")))
+	mustBeXML(t, in("small.svg"))
+	columns := in("small-columns.svg")
+	mustBeXML(t, columns)
+	for _, want := range []string{"requests/s", "p99.9 ms", "system calls/request", "RSS MiB"} {
+		if strings.Contains(columns, want) != (want != "p99.9 ms") { // the sample has none, so it has no field
+			t.Errorf("the field %q: %v", want, !strings.Contains(columns, want))
+		}
+	}
+	if !strings.Contains(in("small.json"), `"system_calls": {`) {
+		t.Errorf("the raw result has no system calls:\n%s", in("small.json"))
+	}
+}
+
+func mustBeXML(t *testing.T, text string) {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(text))
 	for {
 		_, err := d.Token()
 		if errors.Is(err, io.EOF) {
-			break
+			return
 		}
 		if err != nil {
 			t.Fatalf("the plot is not XML: %v", err)
@@ -65,7 +80,7 @@ func TestReportHasManifestRawResultsConfigurationsPageAndPlot(t *testing.T) {
 }
 
 func TestWithoutNginxThereIsNoPlot(t *testing.T) {
-	svg, err := plotRatios(summarize([]*rival{{name: "sluice"}}, map[string][]turn{"sluice": {turnOf(16000)}}))
+	svg, err := plotRatios(summarize([]*rival{{name: "sluice"}}, map[string]*loadResult{"sluice": {Turns: []turn{turnOf(16000)}}}))
 	if svg != nil || err != nil {
 		t.Errorf("%d bytes, %v", len(svg), err)
 	}

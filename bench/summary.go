@@ -12,18 +12,23 @@ type summary struct {
 	p50, p99, p999 float64 // milliseconds
 	switches       float64 // context switches per request, of both kinds
 	rss            float64 // MiB
+	calls          float64 // of the system, per request; 0 = not counted
 	heap           bool    // the program tells of its heap
 	allocs         float64 // per request
 	pauses         float64 // of the collector, a second
+	paused         float64 // microseconds of them, a second
 	cpuRatio       spread  // to nginx, round by round; zero when nginx is not measured
 	hasRatio       bool    // cpuRatio is valid
 }
 
-func summarize(rivals []*rival, turns map[string][]turn) []summary {
-	base := column(turns["nginx"], turn.cpuNs)
+func summarize(rivals []*rival, results map[string]*loadResult) []summary {
+	var base []float64
+	if nginx := results["nginx"]; nginx != nil {
+		base = column(nginx.Turns, turn.cpuNs)
+	}
 	var rows []summary
 	for _, r := range rivals {
-		t := turns[r.name]
+		t := results[r.name].Turns
 		s := summary{name: r.name}
 		for i := range t {
 			s.invalid = s.invalid || len(t[i].Errors) > 0
@@ -38,9 +43,13 @@ func summarize(rivals []*rival, turns map[string][]turn) []summary {
 		s.p999 = median(func(t turn) float64 { return t.P999.Seconds() * 1e3 })
 		s.switches = median(func(t turn) float64 { return t.Voluntary + t.Involuntary })
 		s.rss = median(func(t turn) float64 { return float64(t.RSS) / (1 << 20) })
+		if calls := results[r.name].Calls; calls != nil {
+			s.calls = calls.PerRequest
+		}
 		if s.heap = len(t) > 0 && t[0].Heap != nil; s.heap {
 			s.allocs = median(func(t turn) float64 { return t.Heap.Allocations })
-			s.pauses = median(func(t turn) float64 { return t.Heap.Pauses * t.Rate / float64(t.Requests) })
+			s.pauses = median(func(t turn) float64 { return t.Heap.Pauses / t.seconds() })
+			s.paused = median(func(t turn) float64 { return t.Heap.PausedUs / t.seconds() })
 		}
 		if of := ratios(column(t, turn.cpuNs), base); len(of) > 0 {
 			s.cpuRatio, s.hasRatio = spreadOf(of), true
@@ -61,7 +70,7 @@ func column(turns []turn, of func(turn) float64) []float64 {
 // loadTable has a row for every rival at every variant.
 func loadTable(rows []summary) *table {
 	t := &table{}
-	t.add("", "requests/s", "CPU µs/request", "user", "system", "p50 ms", "p99 ms", "p99.9 ms", "switches/request", "RSS MiB", "allocs/request", "GC/s", "CPU to nginx", "lowest–highest")
+	t.add("", "requests/s", "CPU µs/request", "user", "system", "p50 ms", "p99 ms", "p99.9 ms", "calls/request", "switches/request", "RSS MiB", "allocs/request", "GC/s", "GC µs/s", "CPU to nginx", "lowest–highest")
 	for _, s := range rows {
 		if s.invalid {
 			t.add(s.label(), "invalid: wrong answers")
@@ -73,8 +82,8 @@ func loadTable(rows []summary) *table {
 			between = fmt.Sprintf("%.2f–%.2f", s.cpuRatio.Min, s.cpuRatio.Max)
 		}
 		t.add(s.label(), thousands(s.rate), fmt.Sprintf("%.1f", s.cpu), fmt.Sprintf("%.1f", s.user), fmt.Sprintf("%.1f", s.sys),
-			milliseconds(s.p50), milliseconds(s.p99), milliseconds(s.p999), fmt.Sprintf("%.2f", s.switches), fmt.Sprintf("%.1f", s.rss),
-			when(s.heap, fmt.Sprintf("%.2f", s.allocs)), when(s.heap, fmt.Sprintf("%.1f", s.pauses)), ratio, between)
+			milliseconds(s.p50), milliseconds(s.p99), milliseconds(s.p999), when(s.calls > 0, fmt.Sprintf("%.2f", s.calls)), fmt.Sprintf("%.2f", s.switches), fmt.Sprintf("%.1f", s.rss),
+			when(s.heap, fmt.Sprintf("%.2f", s.allocs)), when(s.heap, fmt.Sprintf("%.1f", s.pauses)), when(s.heap, fmt.Sprintf("%.0f", s.paused)), ratio, between)
 	}
 	return t
 }

@@ -11,14 +11,16 @@ func turnOf(cpuNs float64, errs ...string) turn {
 	return turn{load: load{Requests: 1000, Rate: 500, P50: time.Millisecond, P99: 2 * time.Millisecond, Errors: errs}, UserNs: cpuNs / 4, SystemNs: cpuNs * 3 / 4, RSS: 10 << 20}
 }
 
-func sample(sluice ...turn) ([]*rival, map[string][]turn) {
-	return []*rival{{name: "sluice"}, {name: "nginx"}}, map[string][]turn{"sluice": sluice, "nginx": {turnOf(20000), turnOf(40000)}}
+func sample(sluice ...turn) ([]*rival, map[string]*loadResult) {
+	return []*rival{{name: "sluice"}, {name: "nginx"}}, map[string]*loadResult{
+		"sluice": {Turns: sluice, Calls: &callCount{PerRequest: 0.25}}, "nginx": {Turns: []turn{turnOf(20000), turnOf(40000)}},
+	}
 }
 
 func TestSummaryHasMediansAndRatiosByRound(t *testing.T) {
 	rows := summarize(sample(turnOf(16000), turnOf(28000)))
 	got := rows[0]
-	if got.cpu != 22 || got.user != 5.5 || got.sys != 16.5 || got.p50 != 1 || got.p99 != 2 || got.rss != 10 || got.rate != 500 {
+	if got.cpu != 22 || got.user != 5.5 || got.sys != 16.5 || got.p50 != 1 || got.p99 != 2 || got.rss != 10 || got.rate != 500 || got.calls != 0.25 {
 		t.Errorf("sluice: %+v", got)
 	}
 	if got.cpuRatio != (spread{0.75, 0.7, 0.8}) {
@@ -57,7 +59,7 @@ func TestRatioAboveTheBoundIsRefused(t *testing.T) {
 
 func TestBoundWithoutNginxIsRefused(t *testing.T) {
 	rec := &record{}
-	judge(rec, summarize([]*rival{{name: "sluice"}}, map[string][]turn{"sluice": {turnOf(16000)}}), 1.5)
+	judge(rec, summarize([]*rival{{name: "sluice"}}, map[string]*loadResult{"sluice": {Turns: []turn{turnOf(16000)}}}), 1.5)
 	if rec.err() == nil {
 		t.Error("judged without anything to judge by")
 	}

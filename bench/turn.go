@@ -21,6 +21,9 @@ type turn struct {
 
 func (t turn) cpuNs() float64 { return t.UserNs + t.SystemNs }
 
+// seconds is how long it took.
+func (t turn) seconds() float64 { return float64(t.Requests) / t.Rate }
+
 // takeTurn loads one rival, at a rate per second or, where that is 0, as fast as answers come, and takes its CPU time before and after. An
 // answer that is not the origin's is a wrong one, however fast: the origin must have counted each.
 func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float64, d time.Duration) (*turn, error) {
@@ -90,6 +93,12 @@ func (h *harness) generate(ctx context.Context, r *rival, j job, perSecond float
 	}
 	if perSecond > 0 {
 		return runOpenLoop(ctx, r.host(), r.setup.asked(j.path), j, perSecond, d)
+	}
+	if j.pipeline > 1 {
+		return runPipeline(ctx, r.host(), r.setup.asked(j.path), j, d)
+	}
+	if j.grpc && !j.h2load {
+		return runGRPC(ctx, r.hostHTTP2(), j, d)
 	}
 	if j.streams > 0 {
 		return runH2load(ctx, h.dir, r.urlHTTP2(j.path), j, d)

@@ -23,6 +23,8 @@ type load struct {
 	P99      time.Duration `json:"p99_ns"`
 	P999     time.Duration `json:"p999_ns"`
 	Errors   []string      `json:"errors,omitempty"` // failed connections, missing and wrong answers
+
+	Statuses map[string]int64 `json:"grpc_status,omitempty"` // of calls of gRPC, by the name of their status
 }
 
 // runWrk loads a url. It returns when wrk has ended, or with ctx. scratch is a folder for its script.

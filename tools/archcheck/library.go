@@ -23,13 +23,13 @@ var libraries = []library{
 	{"golang.org/x/net/http2/hpack", []string{"codec/h2", "upstream", "bench"}, true, "header compression belongs to HTTP/2, and to the probe and the benchmark's origin, which speak a few frames of it"},
 	{"golang.org/x/net/dns/dnsmessage", []string{"upstream"}, true, "it tells how long an answer of the standard resolver may be kept"},
 	{"github.com/cloudwego/netpoll", []string{"core/event", "core/tlsconn", "bench/*"}, true, "only its LinkBuffer is taken, as the queue of a writer, behind core/event"},
-	{"golang.org/x/sys/unix", []string{"core/event", "core/tlsconn"}, true, "the loop alone talks to the kernel"},
+	{"golang.org/x/sys/unix", []string{"core/event", "core/tlsconn", "bench"}, true, "the loop alone talks to the kernel, and the benchmark, which has it count system calls"},
 
 	// The store.
 	{"go.etcd.io/etcd/client/v3", []string{"control/etcd", "upstream/register"}, true, "a store is replaceable: nobody else in the gateway knows that it is etcd; a service that registers itself has a client of its own"},
 	{"go.etcd.io/etcd/api/v3/v3rpc/rpctypes", []string{"control/etcd", "upstream/register"}, true, "the errors of that client"},
 	{"go.etcd.io", []string{"control/etcd"}, true, "a store is replaceable: nobody else knows that it is etcd"},
-	{"google.golang.org/grpc", []string{"control/etcd"}, true, "gRPC is how etcd is reached"},
+	{"google.golang.org/grpc", []string{"control/etcd", "bench"}, true, "gRPC is how etcd is reached, and what the benchmark calls with"},
 	{"go.uber.org/zap", []string{"control/acme", "control/etcd"}, true, "etcd's logger, and certmagic's; ours is log/slog"},
 
 	// What is wanted, and who asks for it.
