@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/codec"
+	"sluice/internal/network"
 	"sluice/internal/problem"
 	"sluice/internal/unit"
 )
@@ -187,16 +188,12 @@ func ParseTrustedProxies(list []string) ([]netip.Prefix, error) {
 	var p problem.Problems
 	made := make([]netip.Prefix, 0, len(list))
 	for i, s := range list {
-		if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
-			made = append(made, netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()))
-			continue
-		}
-		prefix, err := netip.ParsePrefix(s)
-		if err != nil {
+		prefix, ok := network.Parse(s)
+		if !ok {
 			p.Add(problem.Index("", i), "%q is not a CIDR: write one such as \"10.0.0.0/8\" or \"fd00::/8\"", s)
 			continue
 		}
-		made = append(made, prefix.Masked())
+		made = append(made, prefix)
 	}
 	return made, p.Err()
 }

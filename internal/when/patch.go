@@ -2,10 +2,11 @@ package when
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/gaissmai/bart"
+
+	"sluice/internal/network"
 )
 
 // patcher rewrites the tree before it is compiled: names become calls of Go functions on the request, and a comparison of one with
@@ -139,7 +140,7 @@ func (p *patcher) compareIP(n *ast.BinaryNode) func(View) bool {
 			p.fail(one, "ip is compared with literal addresses and CIDRs only")
 			return nil
 		}
-		prefix, ok := parsePrefix(text.Value)
+		prefix, ok := network.Parse(text.Value)
 		if !ok || n.Operator != "in" && !prefix.IsSingleIP() {
 			p.fail(one, fmt.Sprintf("%q is not an address, such as '10.0.0.7', nor, behind \"in\", a CIDR, such as '10.0.0.0/8'", text.Value))
 			return nil
@@ -147,18 +148,6 @@ func (p *patcher) compareIP(n *ast.BinaryNode) func(View) bool {
 		table.Insert(prefix)
 	}
 	return func(v View) bool { return table.Contains(v.IP().Unmap()) != negate }
-}
-
-// parsePrefix reads an address or a CIDR. Addresses of IPv4 that are written in IPv6 are IPv4.
-func parsePrefix(s string) (netip.Prefix, bool) {
-	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
-		return netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), true
-	}
-	prefix, err := netip.ParsePrefix(s)
-	if err != nil || prefix.Addr().Is4In6() {
-		return netip.Prefix{}, false
-	}
-	return prefix.Masked(), true
 }
 
 func (p *patcher) fail(at ast.Node, text string) {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"sluice/internal/network"
 )
 
 // view is a request that a test wrote down.
@@ -109,7 +111,7 @@ func TestComparisonsOnBytesAgreeWithThoseOnStrings(t *testing.T) {
 	for _, f := range fields {
 		for _, l := range literals {
 			for _, op := range []string{"==", "!=", "contains", "startsWith", "endsWith", "in"} {
-				if _, isIP := parsePrefix(l); f == "ip" && !isIP && (op == "==" || op == "!=" || op == "in") {
+				if _, isIP := network.Parse(l); f == "ip" && !isIP && (op == "==" || op == "!=" || op == "in") {
 					continue
 				}
 				quick, slow := f+" "+op+" '"+l+"'", f+" "+op+" trim('"+l+"')"
