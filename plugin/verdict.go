@@ -1,5 +1,7 @@
 package plugin
 
+import "sluice/internal/fault"
+
 // Action is what happens next with a request.
 type Action uint8
 
@@ -20,7 +22,20 @@ type Reply struct {
 	Status  int
 	Headers []ReplyHeader
 	Body    []byte
+
+	fault *fault.Error // of Forbidden
 }
+
+// Forbidden returns the answer of the plugin with that name to a request that may not be made: the error "forbidden" as the gateway writes its own, with status, usually 403, a message for
+// people, on one line, and the id of the request. A client of gRPC is told in its own way, and the access log has the code.
+func Forbidden(name string, status int, message string) *Reply {
+	kind := *fault.Forbidden
+	kind.Status, kind.Text = status, message
+	return &Reply{Status: status, fault: fault.New(name, fault.Downstream, &kind, nil)}
+}
+
+// Fault returns the error that the answer is, nil where it is none. It must not be changed.
+func (r *Reply) Fault() *fault.Error { return r.fault }
 
 // ReplyHeader is one field of a Reply. Content-Length and Date are added by the gateway.
 type ReplyHeader struct{ Name, Value string }

@@ -206,7 +206,11 @@ func (x *Exchange) begin(ended bool) {
 	x.setForwarded()
 	x.tellOfClient()
 	if v := x.filterRequest(); v.Action == plugin.Respond {
-		x.reply(v.Reply)
+		if refused := v.Reply.Fault(); refused != nil {
+			x.fail(refused)
+		} else {
+			x.reply(v.Reply)
+		}
 		return
 	}
 	if x.lastHop() {

@@ -86,5 +86,18 @@ func (x *Exchange) addStatus(h *codec.Header, e *fault.Error) {
 	h.Add(grpcStatus, strconv.AppendInt(x.worker.scratch[:0], int64(e.Kind.GRPC()), 10))
 	text := append(x.worker.scratch[:0], e.Kind.Code...)
 	text = append(text, ": "...)
-	h.Add("Grpc-Message", append(text, e.Kind.Text...)) // visible ASCII without "%": it needs no escapes
+	h.Add("Grpc-Message", appendPercent(text, e.Kind.Text))
+}
+
+// appendPercent appends a text as a grpc-message has it: what is not visible ASCII, and "%", as escapes.
+func appendPercent(dst []byte, text string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(text) {
+		if c := text[i]; c >= ' ' && c <= '~' && c != '%' {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
 }

@@ -147,6 +147,8 @@ var acrossModes = []endToEnd{
 	{TestBodiesPassThroughTransformers, 0},
 	{TestATransformerThatHoldsBackDoesNotEndTheBody, 0},
 	{TestABodyThatATransformerRefusesIs400, 0},
+	{TestAClientThatMayNotComeInGetsTheContractsError, 0},
+	{TestTheAddressThatATrustedProxyNamesDecides, fromHTTP2},
 	{TestAnotherBodyThanTheNodesIsFramedByItsOwnLength, 0},
 	{TestAStatusThatHasNoBodyLosesItAndOneThatHasIsEmpty, 0},
 	{TestANodeThatSendsMuchOrLongIsNotWaitedForWhereNobodyGetsIt, fromHTTP2},

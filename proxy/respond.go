@@ -167,7 +167,7 @@ func appendErrorBody(body []byte, kind *fault.Kind, id []byte) []byte {
 	body = append(body, `,"code":"`...)
 	body = append(body, kind.Code...)
 	body = append(body, `","message":"`...)
-	body = append(body, kind.Text...)
+	body = appendJSONText(body, kind.Text)
 	body = append(body, `","request_id":"`...)
 	body = appendJSONText(body, id)
 	return append(body, "\"}}\n"...)
@@ -218,13 +218,17 @@ var (
 	retryAfter = []byte("1")
 )
 
-// appendJSONText appends what stands between the quotes of a JSON string. Request ids are visible ASCII, so only two bytes need care.
-func appendJSONText(dst, text []byte) []byte {
-	for _, c := range text {
-		if c == '"' || c == '\\' {
-			dst = append(dst, '\\')
+// appendJSONText appends what stands between the quotes of a JSON string. Texts of errors and request ids have no controls but, perhaps, the tab.
+func appendJSONText[T string | []byte](dst []byte, text T) []byte {
+	for i := range len(text) {
+		switch c := text[i]; c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, c)
 		}
-		dst = append(dst, c)
 	}
 	return dst
 }

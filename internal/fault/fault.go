@@ -36,7 +36,7 @@ type Kind struct {
 	Status int    // HTTP status; 0 where nobody is left to tell
 	Code   string // the contract's word, such as "no_route"
 	Text   string // one sentence for people
-	Flag   string // two letters for the access log, in Envoy's vocabulary of response flags
+	Flag   string // a few letters for the access log, in Envoy's vocabulary of response flags
 }
 
 // GRPC returns the status that a gRPC client is told. Where the answer has an HTTP status that gRPC maps, it is that mapping; limits are RESOURCE_EXHAUSTED and
@@ -64,6 +64,7 @@ var (
 	BadRequest         = &Kind{400, "bad_request", "The request is malformed or ambiguous.", "DPE"}
 	NoRoute            = &Kind{404, "no_route", "No route matches this request.", "NR"}
 	MethodNotAllowed   = &Kind{405, "method_not_allowed", "The path exists, but not with this method.", "NR"}
+	Forbidden          = &Kind{403, "forbidden", "The request is not allowed.", "UAEX"}
 	RequestTimeout     = &Kind{408, "request_timeout", "The request did not come in time.", "DT"}
 	TooLarge           = &Kind{413, "too_large", "The body is larger than this gateway accepts.", "DPE"}
 	URITooLong         = &Kind{414, "uri_too_long", "The request line is longer than this gateway accepts.", "DPE"}
@@ -91,7 +92,7 @@ var (
 // Kinds returns the whole table.
 func Kinds() []*Kind {
 	return []*Kind{
-		BadRequest, NoRoute, MethodNotAllowed, RequestTimeout, TooLarge, URITooLong, Expectation, Misdirected, UpgradeRequired, HeadersTooLarge, RateLimited,
+		BadRequest, Forbidden, NoRoute, MethodNotAllowed, RequestTimeout, TooLarge, URITooLong, Expectation, Misdirected, UpgradeRequired, HeadersTooLarge, RateLimited,
 		InternalError, NotImplemented, VersionUnsupported, UpstreamConnect, UpstreamReset, UpstreamProtocol, NoHealthyNode, Overloaded, ShortOfMemory,
 		UpstreamTimeout, StreamIdle, Stopped, ClientGone,
 	}

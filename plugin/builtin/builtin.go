@@ -6,6 +6,7 @@ import (
 
 	"sluice/plugin"
 	"sluice/plugin/grpcweb"
+	"sluice/plugin/iprestriction"
 	"sluice/plugin/proxyrewrite"
 	"sluice/plugin/requestid"
 	"sluice/plugin/responserewrite"
@@ -14,6 +15,7 @@ import (
 // kinds is every plugin, in the order of names.
 var kinds = []*plugin.Kind{
 	&grpcweb.Kind,
+	&iprestriction.Kind,
 	&proxyrewrite.Kind,
 	&requestid.Kind,
 	&responserewrite.Kind,
