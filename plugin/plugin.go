@@ -22,6 +22,10 @@ type Exchange interface {
 	RequestID() []byte
 	// SetRequestID names the exchange in the access log and in error answers. id is copied; beyond 128 bytes it is cut.
 	SetRequestID(id []byte)
+	// Keep remembers a value of owner, a plugin's instance, until the exchange ends, in the place of one that it may have kept before. value is copied.
+	Keep(owner any, value []byte)
+	// Kept returns it, nil where there is none. It is valid until the current call returns.
+	Kept(owner any) []byte
 	// Random returns 64 bits that no client can predict. It never blocks and never fails.
 	Random() uint64
 	// Scratch returns an empty slice with some capacity that is free to use until the current call returns.

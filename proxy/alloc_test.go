@@ -13,8 +13,8 @@ import (
 	"sluice/codec/h2"
 	"sluice/internal/testcert"
 	"sluice/plugin"
+	"sluice/plugin/proxyrewrite"
 	"sluice/plugin/requestid"
-	"sluice/plugin/responserewrite"
 )
 
 // pingPong is a client on one connection that allocates nothing: it writes a request and reads an answer of a known length.
@@ -90,6 +90,18 @@ func withRequestID(t testing.TB) option {
 	return withKind(t, &requestid.Kind, "{}")
 }
 
+// fivePlugins are those that a request passes without being refused or answered by one.
+func fivePlugins(t testing.TB) []option {
+	t.Helper()
+	return []option{
+		withRequestID(t),
+		withCORS(t, `{"allow_origins":"https://a.test,https://b.test","allow_methods":"GET,PUT","allow_headers":"Content-Type","allow_credential":true}`),
+		restricted(t, `{"blacklist":["10.0.0.0/8","192.0.2.0/24","2001:db8::/32"]}`),
+		withKind(t, &proxyrewrite.Kind, `{"regex_uri":["^/index","/home"],"headers":{"set":{"X-From":"edge"},"remove":["X-Internal"]}}`),
+		withRewrite(t, `{"headers":{"set":{"X-Content-Type-Options":"nosniff"},"remove":["X-Powered-By"]}}`),
+	}
+}
+
 // withKind adds a plugin as it is built for a route.
 func withKind(t testing.TB, kind *plugin.Kind, config string) option {
 	t.Helper()
@@ -111,7 +123,8 @@ func TestARequestAllocatesNothing(t *testing.T) {
 	}{
 		"get":                     {"GET /index.html?q=1 HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", nil},
 		"get with plugin and log": {"GET /index.html?q=1 HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", []option{withRequestID(t), withLog()}},
-		"get with another answer": {"GET / HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", []option{withKind(t, &responserewrite.Kind, `{"status_code":200,"body":"also ok","headers":{"set":{"X-A":"b"},"remove":["X-C"]}}`)}},
+		"get with five plugins":   {"GET /index.html?q=1 HTTP/1.1\r\n" + browserFields + "Origin: https://a.test\r\n\r\n", "\r\n\r\n", fivePlugins(t)},
+		"get with another answer": {"GET / HTTP/1.1\r\n" + browserFields + "\r\n", "\r\n\r\n", []option{withRewrite(t, `{"status_code":200,"body":"also ok","headers":{"set":{"X-A":"b"},"remove":["X-C"]}}`)}},
 		"post":                    {"POST /form HTTP/1.1\r\n" + browserFields + "Content-Length: 1000\r\n\r\n" + strings.Repeat("x", 996) + "\r\n\r\n", "x\r\n\r\n", nil},
 		"post in chunks": {"POST /form HTTP/1.1\r\n" + browserFields + "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + strings.Repeat("x", 1000) + "\r\n0\r\n\r\n",
 			"\r\n0\r\n\r\n", nil},
@@ -200,13 +213,17 @@ func allocations(t testing.TB, p *pingPong) float64 {
 }
 
 func BenchmarkKeepAliveGet(b *testing.B) {
-	n := quietNode(b, "\r\n\r\n")
-	g := newGateway(b, []string{n.addr}, withRequestID(b))
-	p := newPingPong(b, g, "GET /index.html?q=1 HTTP/1.1\r\n"+browserFields+"\r\n")
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := p.do(); err != nil {
-			b.Fatal(err)
-		}
+	for name, options := range map[string][]option{"request id": {withRequestID(b)}, "five plugins": fivePlugins(b)} {
+		b.Run(name, func(b *testing.B) {
+			n := quietNode(b, "\r\n\r\n")
+			g := newGateway(b, []string{n.addr}, options...)
+			p := newPingPong(b, g, "GET /index.html?q=1 HTTP/1.1\r\n"+browserFields+"Origin: https://a.test\r\n\r\n")
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.do(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -79,12 +79,14 @@ type Exchange struct {
 
 	// How far it has come.
 	state           state
-	trailer         *codec.Header        // of the request, for another try; nil without
-	requestEnded    bool                 // the client has sent all
-	responseEnded   bool                 // of a tunnel: the node has sent all
-	replaced        bool                 // the body of the answer is substitute, by the word of a plugin or since the gateway itself answers
-	substitute      []byte               // not the exchange's
-	rest            int                  // bytes of the node's body that are still read and thrown away
+	trailer         *codec.Header // of the request, for another try; nil without
+	requestEnded    bool          // the client has sent all
+	responseEnded   bool          // of a tunnel: the node has sent all
+	replaced        bool          // the body of the answer is substitute, by the word of a plugin or since the gateway itself answers
+	substitute      []byte        // not the exchange's
+	rest            int           // bytes of the node's body that are still read and thrown away
+	kept            []kept        // by plugins, in keptBytes
+	keptBytes       []byte
 	transformers    []plugin.Transformer // of bodies, in the order of the request; nearly always none
 	trailersWelcome bool                 // the client takes trailers
 	upgrade         []byte               // the protocol that the client asks to switch to; nil for none
@@ -380,6 +382,7 @@ func (x *Exchange) finish(cut bool) {
 	x.endTunnel()
 	x.state = stateOver
 	x.dropTransformers()
+	x.forget()
 	x.dropCall()
 	x.worker.loop.DropTimer(&x.timer)
 	x.worker.loop.DropTimer(&x.deadline)

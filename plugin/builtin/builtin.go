@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"sluice/plugin"
+	"sluice/plugin/cors"
 	"sluice/plugin/grpcweb"
 	"sluice/plugin/iprestriction"
 	"sluice/plugin/proxyrewrite"
@@ -14,6 +15,7 @@ import (
 
 // kinds is every plugin, in the order of names.
 var kinds = []*plugin.Kind{
+	&cors.Kind,
 	&grpcweb.Kind,
 	&iprestriction.Kind,
 	&proxyrewrite.Kind,

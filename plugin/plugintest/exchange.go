@@ -22,6 +22,8 @@ type Exchange struct {
 	Replaced     bool                 // ReplaceBody was called
 	Transformers []plugin.Transformer // in the order of the calls of Transform
 
+	kept map[any][]byte
+
 	// To begin again.
 	method, target, path, query codec.Span
 }
@@ -77,6 +79,17 @@ func (x *Exchange) RequestID() []byte { return x.ID }
 
 // SetRequestID copies id, cut at 128 bytes.
 func (x *Exchange) SetRequestID(id []byte) { x.ID = append(x.ID[:0], id[:min(len(id), 128)]...) }
+
+// Keep copies value.
+func (x *Exchange) Keep(owner any, value []byte) {
+	if x.kept == nil {
+		x.kept = make(map[any][]byte)
+	}
+	x.kept[owner] = append(x.kept[owner][:0], value...)
+}
+
+// Kept returns what Keep was given.
+func (x *Exchange) Kept(owner any) []byte { return x.kept[owner] }
 
 // Random returns a number that differs from call to call and is the same in every run.
 func (x *Exchange) Random() uint64 {
