@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// The settings that all three are given, in their own words: connect and answer within tryTime or be tried elsewhere, twice at most, and probes every interval.
+// The settings that all three are given, in their own words: connect and answer within tryTime or be tried elsewhere, twice at most, and probes every interval. Each has the
+// balancer that leaves a slow node alone best.
 const (
 	tryTime  = 300 * time.Millisecond
 	interval = time.Second
@@ -146,8 +147,9 @@ func (p *proxy) startSluice(ctx context.Context, binary, dir string, nodes []str
 			"active":  map[string]any{"type": "http", "path": "/healthz", "interval": interval.String(), "timeout": tryTime.String()},
 			"passive": map[string]any{"consecutive_failures": 3, "ejection": "5s"},
 		},
-		"timeout": map[string]any{"connect": tryTime.String(), "per_try": tryTime.String()},
-		"retry":   map[string]any{"attempts": 3},
+		"timeout":  map[string]any{"connect": tryTime.String(), "per_try": tryTime.String()},
+		"retry":    map[string]any{"attempts": 3, "hedge": map[string]any{}},
+		"balancer": map[string]any{"type": "ewma"},
 	}
 	ready := make(chan error, 1)
 	go func() { // the proxy answers requests only once it has been told what to do
@@ -185,6 +187,7 @@ http {
   access_log off;
   upstream s {
     zone s 64k;
+    least_conn;
 ` + servers + `    keepalive 64;
   }
   server {
@@ -226,6 +229,6 @@ frontend f
   bind ` + address + `
   default_backend s
 backend s
-  balance roundrobin
+  balance leastconn
 ` + servers
 }
