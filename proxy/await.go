@@ -100,7 +100,7 @@ func (x *Exchange) waitedTooLong() {
 	tryOver := x.tryEnd > 0 && x.worker.loop.Now() >= x.tryEnd
 	switch x.waiting {
 	case waitConnect:
-		x.callFailed(fault.New("connect", fault.Upstream, fault.UpstreamTimeout, errConnectTimeout).Retryable(fault.Always))
+		x.callFailed(x.notConnected())
 	case waitSend:
 		switch {
 		case tryOver:

@@ -16,6 +16,8 @@ func (w *worker) dialFault(node *upstream.Node, err error) *fault.Error {
 	switch {
 	case errors.Is(err, upstream.ErrFull):
 		return fault.New("wait for a connection", fault.Upstream, fault.Overloaded, err).Retryable(fault.Always)
+	case errors.Is(err, errNoStream):
+		return fault.New("wait for a stream", fault.Upstream, fault.Overloaded, err)
 	case event.NoPort(err): // ports are used up for each address by itself
 		w.noPort(node, err)
 		return fault.New("connect", fault.Internal, fault.Overloaded, err).Retryable(fault.Always)
@@ -50,8 +52,25 @@ func (x *Exchange) blames(c call, e *fault.Error) bool {
 	return true
 }
 
+// notConnected says what it means that a try has waited for a connection for too long, or over HTTP/2 for a stream on one.
+func (x *Exchange) notConnected() *fault.Error {
+	if x.crowded() {
+		return fault.New("wait for a stream", fault.Upstream, fault.Overloaded, errNoStream).Retryable(fault.Always)
+	}
+	return fault.New("connect", fault.Upstream, fault.UpstreamTimeout, errConnectTimeout).Retryable(fault.Always)
+}
+
+// crowded reports whether the exchange waits for a stream that others have.
+func (x *Exchange) crowded() bool {
+	k, ok := x.call.(*callH2)
+	return ok && k.crowded()
+}
+
 // owed returns for how long the node has owed what the exchange waits for; 0 where it owes nothing.
 func (x *Exchange) owed() time.Duration {
+	if x.crowded() {
+		return 0
+	}
 	switch x.waiting {
 	case waitConnect, waitSend, waitHead:
 		return time.Duration(x.worker.loop.Now() - x.waitStart)

@@ -334,14 +334,27 @@ func (k *callH2) move() {
 	if x.requestEnded {
 		k.sendEnd(x.trailer)
 	}
-	switch err := c.pool.assign(k); {
-	case c.pool.mayWait(err):
-		c.pool.lineUp(k)
+	err := c.pool.assign(k)
+	if c.pool.mayWait(err) {
+		err = c.pool.lineUp(k)
+	}
+	switch {
 	case err != nil:
 		k.failed(x.worker.dialFault(c.pool.node, err))
+	case k.client == nil && !k.hedges():
+		x.await(waitConnect) // as long as any other, and not for an answer
 	}
 	c.release()
 }
+
+// hedges reports whether the call is a second one, beside another of its exchange.
+func (k *callH2) hedges() bool { return k.x.call != nil && k.x.call != call(k) }
+
+// mayWait counts the exchange as one that waits for a connection to the pool's node, or for a stream on one, and reports false where no more may.
+func (k *callH2) mayWait(p *poolH2) bool { return k.x.pending.Enter(k.x.service, p.node) }
+
+// crowded reports whether the call waits for what others have, and not for its node.
+func (k *callH2) crowded() bool { return k.pool != nil && !k.pool.owes(k.x.waitStart) }
 
 // failed tells the exchange, which gives the call up.
 func (k *callH2) failed(e *fault.Error) { k.x.callLost(k, e) }

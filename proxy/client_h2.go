@@ -35,6 +35,7 @@ type clientH2 struct {
 
 	timer    event.Timer // for the next call, while there is none
 	doubt    event.Timer // for a sign of life, once a call has got none
+	begun    int64       // loop time
 	lastRead int64       // loop time at which something has come
 }
 
@@ -55,7 +56,7 @@ var (
 // dial begins a connection, as a service asks for, which has that long to be established.
 func (p *poolH2) dial(s *upstream.Service, bound time.Duration) (*clientH2, error) {
 	w := p.worker
-	c := &clientH2{mux: mux{worker: w}, pool: p, service: s, lastRead: w.loop.Now()}
+	c := &clientH2{mux: mux{worker: w}, pool: p, service: s, begun: w.loop.Now(), lastRead: w.loop.Now()}
 	c.timer.Owner, c.doubt.Owner = c, c
 	conn, err := p.node.DialHTTP2(w.index, w.loop, c)
 	if err != nil {

@@ -47,6 +47,9 @@ func (w *worker) poolOf(node *upstream.Node) *poolH2 {
 // errNoTunnels is for a call that wants a tunnel through a connection of HTTP/2 to a node that takes none there.
 var errNoTunnels = errors.New("proxy: the node takes no tunnels over HTTP/2")
 
+// errNoStream is for a call that there is no stream for: the node has all the connections it may have, and all the streams on them that it takes, in use.
+var errNoStream = errors.New("proxy: all streams that the node takes are in use")
+
 // assign gives a call a stream on a connection, on a new one if need be, or lets it wait for one.
 func (p *poolH2) assign(k *callH2) error {
 	if k.protocol != nil && p.heard && !p.tunnels {
@@ -62,10 +65,12 @@ func (p *poolH2) assign(k *callH2) error {
 		}
 	}
 	if c == nil || k.protocol != nil && !c.codec.PeerConnect() {
-		p.lineUp(k)
-	} else {
-		c.take(k)
+		return p.lineUp(k)
 	}
+	if !c.open && !k.hedges() && !k.mayWait(p) {
+		return errNoStream
+	}
+	c.take(k)
 	return nil
 }
 
@@ -169,14 +174,25 @@ func (p *poolH2) failWaiting() {
 // mayWait reports whether a connection that there is no place for now will have one: the end of one that is leaving makes room for another.
 func (p *poolH2) mayWait(err error) bool { return errors.Is(err, upstream.ErrFull) && p.conns > 0 }
 
-// lineUp lets a call wait.
-func (p *poolH2) lineUp(k *callH2) {
+// lineUp lets a call wait, where one more may. The second of two does not: it is made to be quicker than the first.
+func (p *poolH2) lineUp(k *callH2) error {
+	if k.hedges() || !k.mayWait(p) {
+		p.forget()
+		return errNoStream
+	}
 	k.pool = p
 	if k.protocol != nil {
 		p.asking = append(p.asking, k)
 	} else {
 		p.waiting = append(p.waiting, k)
 	}
+	return nil
+}
+
+// owes reports whether the node owes a connection to those who have waited since a moment: it was asked for one by then that it has not made, or not said yet how many streams it takes.
+// Otherwise they wait for each other.
+func (p *poolH2) owes(since int64) bool {
+	return slices.ContainsFunc(p.clients, func(c *clientH2) bool { return !c.codec.Settled() && c.begun <= since })
 }
 
 // first returns the call to fail first.

@@ -129,8 +129,11 @@ type Pending struct {
 	node    *Node
 }
 
-// Enter counts the exchange as waiting for n, or with nil for any node, and reports false where there are all that may be. Leave follows.
+// Enter counts the exchange as waiting for n, or with nil for any node, and reports false where there are all that may be. Leave follows. One that is counted stays as it is.
 func (p *Pending) Enter(s *Service, n *Node) bool {
+	if p.service != nil {
+		return true
+	}
 	b := s.state.bounds.Load()
 	if b == nil || b.pending == 0 && b.nodePending == 0 {
 		return true
