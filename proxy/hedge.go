@@ -73,6 +73,7 @@ func (x *Exchange) callBegan(c call) {
 	if c == x.second {
 		x.swapCalls()
 	}
+	x.secondTry.Outrun(x.worker.loop.Now())
 	x.dropSecond()
 }
 

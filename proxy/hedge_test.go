@@ -149,6 +149,25 @@ func TestOnlyWhatMayBeRepeatedIsHedged(t *testing.T) {
 	}
 }
 
+// Hedging does not hide a node that hangs from those who look after its health.
+func TestANodeThatHangsIsTakenOutThoughEveryRequestIsHedged(t *testing.T) {
+	hung := newNode(t, func(c *nodeConn) { c.hold() })
+	quick := newNodeAt(t, "127.0.0.2:0", answering(ok))
+	g := newGateway(t, []string{hung.addr, quick.addr}, withClock(), ejecting, withService(withHedge))
+	b := g.connect(t)
+	out := func() bool { return g.states()[hung.addr] == "ejected" }
+	for range int(2*time.Second/hedgeDelay) + 10 {
+		if out() {
+			return
+		}
+		b.send(get)
+		g.await(t, "the exchange to wait", waitingFor(waitHead))
+		g.pass(t, hedgeDelay+grain)
+		b.answer().want(t, 200, "ok") // that was the turn of the other
+	}
+	testnet.Await(t, "the ejection", out)
+}
+
 // The same where nodes speak HTTP/2: the call that is given up is reset, while its connection stays.
 func TestAHedgeOverHTTP2TakesTheFirstAnswer(t *testing.T) {
 	asked, gone := make(chan struct{}, 10), make(chan struct{}, 10)

@@ -32,6 +32,7 @@ func (s *serviceState) settle(n *Node, was uint32, why string) {
 		level, text = slog.LevelInfo, "upstream: node is in again"
 		n.since = s.registry.clock.Now()
 		n.load.latency.forget()
+		n.silentSince.Store(0)
 		if n.warm.pool.preconnect > 0 {
 			s.keepWarm(n)
 		}

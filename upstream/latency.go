@@ -38,6 +38,13 @@ func (l *latency) split(w uint64, now int64) (v float64, age int32) {
 // forget is for a node that comes in: what failed while it was ill would keep it from being asked for a minute.
 func (l *latency) forget() { l.word.Store(0) }
 
+// atLeast takes in that an answer that nobody waits for any more would have taken longer than d.
+func (l *latency) atLeast(d time.Duration, now int64) {
+	if float64(d)/float64(time.Microsecond) > l.at(now) {
+		l.sample(d, now)
+	}
+}
+
 // sample takes in that an answer took d.
 func (l *latency) sample(d time.Duration, now int64) {
 	old := l.word.Load()

@@ -106,6 +106,94 @@ func TestTheUsualTimeIsAQuantileOfWhatWasMeasuredLately(t *testing.T) {
 	})
 }
 
+// outrun makes tries at a node that others outrun after that long.
+func (c *clinic) outrun(node, times int, took time.Duration, now int64) {
+	for range times {
+		var try Try
+		try.Begin(c.service, 0, c.service.Nodes()[node], now-int64(took))
+		try.Outrun(now)
+		try.End()
+	}
+	synctest.Wait()
+}
+
+// A try that was given up for a quicker one would have taken longer than it has: a quantile of those alone that came to an end would fall, hedges become more, and it fall again. One that
+// was given up soon might have been quick.
+func TestTriesThatWereGivenUpAreMeasuredToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, nil)
+		defer c.Close()
+		c.config.Retry.Hedge = &HedgeConfig{}
+		c.open()
+		for round := range 60 {
+			c.answers(94, 10*time.Millisecond)
+			for i := range 6 { // would take 100 to 220 ms
+				took, hedge := time.Duration(100+20*i+round%20)*time.Millisecond, c.service.HedgeAfter()
+				if hedge == 0 || took <= hedge {
+					c.answers(1, took)
+					continue
+				}
+				c.outrun(0, 1, hedge+10*time.Millisecond, int64(time.Second))
+				c.outrun(1, 1, 10*time.Millisecond, int64(time.Second)) // or it is the hedge that loses
+			}
+			c.pass(headEvery)
+			if d := c.service.HedgeAfter(); d < 100*time.Millisecond || d > 150*time.Millisecond {
+				t.Fatalf("%v after %d seconds, want the 95th percentile, 120 ms", d, round+1)
+			}
+		}
+	})
+}
+
+// What is known of a node whose try was given up is that it is slower than that: it is never worth more for it.
+func TestANodeThatIsOutrunIsKnownToBeSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, nil)
+		defer c.Close()
+		c.config.Balancer.Type = "ewma"
+		c.config.Retry.Hedge = &HedgeConfig{}
+		c.open()
+		nodes := c.service.Nodes()
+		slow(c.service, nodes[0], 2*time.Millisecond, 0)
+		slow(c.service, nodes[1], 2*time.Millisecond, 0)
+		c.outrun(0, 1, 50*time.Millisecond, 0)
+		if got := share(c.service, 0)[nodes[0]]; got > 0 {
+			t.Errorf("it has %v of the requests", got)
+		}
+		before := nodes[0].load.latency.at(0)
+		c.outrun(0, 100, time.Millisecond, 0)
+		if after := nodes[0].load.latency.at(0); after != before {
+			t.Errorf("%v µs, was %v", after, before)
+		}
+	})
+}
+
+// A node that hangs is outrun again and again, and nothing it is asked comes to an end by itself. Once it has answered nobody for a second it fails as if it had not answered in time; a
+// pause of less is none of its faults, nor are tries that it loses while it answers others.
+func TestANodeThatIsAlwaysOutrunIsEjected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 3, passive(func(*PassiveHealth) {}))
+		defer c.Close()
+		c.config.Retry.Hedge = &HedgeConfig{}
+		c.open()
+		at := func(d time.Duration) int64 { return int64(time.Hour + d) }
+		const took = 50 * time.Millisecond
+		c.outrun(0, 20, took, at(0))
+		c.outrun(0, 20, took, at(outrunFor-1))
+		c.want(0, 1, 2)
+		c.answer(0, 404, 1)
+		c.outrun(0, 20, took, at(outrunFor)) // the first since an answer
+		c.want(0, 1, 2)
+		c.outrun(0, 4, took, at(2*outrunFor))
+		c.want(0, 1, 2)
+		c.outrun(0, 1, took, at(2*outrunFor))
+		c.want(1, 2)
+		c.pass(30 * time.Second)
+		c.want(0, 1, 2)
+		c.outrun(0, 20, took, at(time.Minute)) // it is not held to what it was
+		c.want(0, 1, 2)
+	})
+}
+
 // What is noted of a try costs nothing, whatever looks at it.
 func TestATryAllocatesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -31,8 +31,9 @@ type Node struct {
 	load     load
 
 	// Health.
-	health   atomic.Uint32 // 0 = it is in; see health.go
-	failures atomic.Int32  // failed tries in a row
+	health      atomic.Uint32 // 0 = it is in; see health.go
+	failures    atomic.Int32  // failed tries in a row
+	silentSince atomic.Int64  // loop time of the first try that another has outrun, since an answer; 0 = none was
 
 	// Guarded by the service's mu.
 	round      uint64    // of assemble, which made it a member last

@@ -45,6 +45,9 @@ func (t *Try) AsRetry() bool {
 
 // Answered tells that the head of an answer with that status has come at loop time now.
 func (t *Try) Answered(status int, now int64) {
+	if n := t.node; n.silentSince.Load() != 0 {
+		n.silentSince.Store(0)
+	}
 	if status >= 500 {
 		t.Failed(FailedStatus, now)
 		return
@@ -61,6 +64,27 @@ func (t *Try) Answered(status int, now int64) {
 		seen := &s.state.local[t.worker].answered
 		one(&seen.count, 1)
 		one(&seen.micros, uint64(t.took/time.Microsecond))
+	}
+}
+
+// outrunFor is for how long a node must have answered nobody for tries that others have outrun to be failures: less is a pause that any process may make.
+const outrunFor = time.Second
+
+// Outrun tells that another try of the exchange was answered first, at loop time now, and this one is given up: it would have taken longer than it has, by which it is known. Or hedging
+// would hide a node that hangs: nothing that it is asked would ever come to an end.
+func (t *Try) Outrun(now int64) {
+	s, n, took := t.service, t.node, time.Duration(now-t.start)
+	if s.balancer == EWMA {
+		n.load.latency.atLeast(took, now)
+	}
+	if usual := s.HedgeAfter(); usual > 0 && took >= usual { // what was cut short sooner may have been about to be quick
+		s.state.noteHead(t.worker, took)
+	}
+	switch since := n.silentSince.Load(); {
+	case since == 0:
+		n.silentSince.CompareAndSwap(0, now)
+	case time.Duration(now-since) >= outrunFor:
+		t.failed(FailedBroken)
 	}
 }
 

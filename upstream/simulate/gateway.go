@@ -153,6 +153,7 @@ func (x *exchange) finish(ok bool) {
 	x.over = true
 	for _, c := range x.open {
 		c.request.given = true
+		c.try.Outrun(x.gateway.clock())
 		c.try.End()
 	}
 	x.open = nil
