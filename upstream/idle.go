@@ -21,6 +21,9 @@ func (c *Conn) idleTime(s *Service) time.Duration {
 	if learned := c.pool.closes.limit(c.Loop().Now()); learned > 0 {
 		d = min(d, learned-margin(learned))
 	}
+	if s.pool.maxAge > 0 {
+		d = min(d, s.pool.maxAge-time.Duration(c.Loop().Now()-c.born))
+	}
 	return d
 }
 

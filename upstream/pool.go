@@ -101,11 +101,7 @@ func (c *Conn) Rest(s *Service, others int) time.Duration {
 	}
 	c.resting = true
 	c.idleSince = c.Loop().Now()
-	d := c.idleTime(s)
-	if s.pool.maxAge > 0 {
-		d = min(d, s.pool.maxAge-time.Duration(c.idleSince-c.born))
-	}
-	return max(d, 0)
+	return max(c.idleTime(s), 0)
 }
 
 // ClosedAtRest notes that the node has ended a shared connection on which no exchange was under way.

@@ -92,6 +92,19 @@ func TestAConnectionThatIsIdleForTooLongIsClosed(t *testing.T) {
 	closedByUs(t, peer)
 }
 
+// Past max_age a connection takes no further request, so it does not rest for longer either.
+func TestAConnectionRestsForNoLongerThanItMayBeUsed(t *testing.T) {
+	b := startBench(t, func(c *Config) { c.Pool.MaxAge = unit.Duration(20 * time.Second) })
+	x, peer := b.acquire(false)
+	b.pass(12 * time.Second)
+	b.release(x)
+	b.pass(7900 * time.Millisecond)
+	b.expect(1, 1)
+	b.pass(200 * time.Millisecond)
+	b.expect(0, 0)
+	closedByUs(t, peer)
+}
+
 // What the node says in Keep-Alive counts where it is shorter, less a margin for the way.
 func TestAConnectionRestsForLessThanTheNodeKeepsIt(t *testing.T) {
 	b := startBench(t, nil)
