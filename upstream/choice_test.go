@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,6 +213,28 @@ func TestOnlyTheKeysOfTheNodeThatGoesMove(t *testing.T) {
 	specs[2].Weight = 0
 	check("drained", keysOf(r.Update("s", config, specs), 10_000))
 	check("removed", keysOf(r.Update("s", config, append(specs[:2:2], specs[3:]...)), 10_000))
+}
+
+// The heaviest node is what others are measured by, and drains as any other.
+func TestNoOtherKeysMoveWhileTheHeaviestNodeDrains(t *testing.T) {
+	specs := []NodeSpec{{Upstream: "10.0.0.1:80", Weight: 100}, {Upstream: "10.0.0.2:80", Weight: 50}, {Upstream: "10.0.0.3:80", Weight: 30}}
+	r := NewRegistry([]Poster{asleep{}, asleep{}}, observe.NewRegistry(2))
+	s := r.Update("s", &Config{Balancer: hashed}, specs)
+	heaviest := s.Nodes()[0]
+	before := keysOf(s, 10_000)
+	specs[0].Weight = 0
+	s = r.Update("s", &Config{Balancer: hashed}, specs)
+	after := keysOf(s, 10_000)
+	for i, n := range before {
+		if n != heaviest && after[i] != n {
+			t.Fatalf("key %d has moved from %s to %s", i, n.Address, after[i].Address)
+		}
+	}
+	specs[0].Weight = 100
+	s = r.Update("s", &Config{Balancer: hashed}, specs)
+	if !slices.Equal(keysOf(s, 10_000), before) {
+		t.Error("not all keys are back")
+	}
 }
 
 func TestABoundedLoadSendsAPopularKeyToMoreThanOneNode(t *testing.T) {

@@ -227,6 +227,31 @@ func TestTooFewNodesLeftIsPanicAndAllAreAsked(t *testing.T) {
 	})
 }
 
+// panic_percent 0 has health believed whatever it says: where nobody is in nobody is asked.
+func TestWithoutPanicNobodyIsAskedWhoIsOut(t *testing.T) {
+	silence(t)
+	for _, balancer := range balancers {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t, 2, active(1, 1))
+			defer c.Close()
+			c.config.Balancer = BalancerConfig{Type: balancer, PanicPercent: new(int)}
+			c.open()
+			c.ail(0, true)
+			c.pass(3 * time.Second)
+			c.want(1)
+			c.ail(1, true)
+			c.pass(3 * time.Second)
+			c.want()
+			if c.service.Full(0, Want{}) {
+				t.Errorf("%s: there is said to be no room, and not nobody", balancer)
+			}
+			c.ail(1, false)
+			c.pass(3 * time.Second)
+			c.want(1)
+		})
+	}
+}
+
 func TestABackupStandsByUntilTooFewOfItsBettersAreIn(t *testing.T) {
 	silence(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -521,6 +546,53 @@ func TestSlowStartRaisesTheWeightOfANodeThatHasComeIn(t *testing.T) {
 		}
 		if got := share(); got != 0.5 {
 			t.Errorf("share %.3f at the end", got)
+		}
+	})
+}
+
+// A node that takes traffic again after it was drained has come in, as one that is new.
+func TestSlowStartIsForANodeThatWasDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, nil)
+		defer c.Close()
+		c.config.Balancer.SlowStart = unit.Duration(30 * time.Second)
+		c.specs[1].Weight = 0
+		c.open()
+		c.specs[1].Weight = 1
+		c.open()
+		if got := share(c.service, 0)[c.service.Nodes()[1]]; got == 0 || got > 0.11 {
+			t.Errorf("share %.3f at the start", got)
+		}
+		c.open() // that it is named once more does not begin it anew
+		c.pass(30 * time.Second)
+		if got := share(c.service, 0)[c.service.Nodes()[1]]; got < 0.49 {
+			t.Errorf("share %.3f at the end", got)
+		}
+	})
+}
+
+// Each step of a slow start is one new roster, however many nodes have come in meanwhile: where they come all the time work would pile up without end.
+func TestStepsOfASlowStartAreTakenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 2, nil)
+		defer c.Close()
+		c.config.Balancer.SlowStart = unit.Duration(warmSteps * time.Second)
+		c.open()
+		for i := range 9 {
+			c.specs = append(c.specs, NodeSpec{Upstream: fmt.Sprintf("10.9.9.%d:80", i+1), Weight: 1})
+			c.open()
+			c.pass(100 * time.Millisecond)
+		}
+		made := 0
+		for range 100 {
+			before := c.service.state.roster.Load()
+			c.pass(10 * time.Millisecond)
+			if c.service.state.roster.Load() != before {
+				made++
+			}
+		}
+		if made != 1 {
+			t.Errorf("%d rosters in the time of a step", made)
 		}
 	})
 }

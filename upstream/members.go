@@ -97,6 +97,13 @@ func (s *serviceState) join(spec *NodeSpec, identity string, t instance, late bo
 	node.round = s.round
 	node.useTLS(s.view.secure)
 	weight := min(MaxWeight, spec.Weight*t.weight)
+	if known && node.weight == 0 && weight > 0 {
+		node.since = s.registry.clock.Now()
+	}
+	node.weight = weight
+	if weight > 0 {
+		node.carried = weight
+	}
 	s.preconnect(node, weight)
 	s.members = append(s.members, member{node, weight, spec.tier() + t.tier, spec.Metadata[metaZone]})
 }

@@ -37,6 +37,8 @@ type Node struct {
 
 	// Guarded by the service's mu.
 	round      uint64    // of assemble, which made it a member last
+	weight     int       // as of then
+	carried    int       // the last weight that was not 0
 	since      time.Time // when it came in; zero = it was there from the beginning
 	why        string    // of the latest flip
 	checker    *checker  // nil = it is not probed

@@ -21,6 +21,7 @@ const (
 type ring struct {
 	nodes   []*Node
 	weights []int
+	halved  int      // how often
 	hashes  []uint64 // sorted
 	owners  []uint32 // of each, a position in nodes
 
@@ -29,20 +30,20 @@ type ring struct {
 	shift uint     // of a key, that leaves its arc
 }
 
-// of returns a ring of those nodes: r itself where it has them already. r may be nil.
-func (r *ring) of(nodes []*Node, weights []int) *ring {
-	if r != nil && slices.Equal(r.nodes, nodes) && slices.Equal(r.weights, weights) {
-		return r
-	}
-	return newRing(nodes, weights)
-}
-
-// newRing places nodes with those weights, of which none is 0.
-func newRing(nodes []*Node, weights []int) *ring {
+// of returns a ring of those nodes: r itself where it has them already. r may be nil. heaviest is the weight that all others are scaled by.
+func (r *ring) of(nodes []*Node, weights []int, heaviest int) *ring {
 	halvings := 0
-	for heaviest := slices.Max(append([]int{1}, weights...)); heaviest*pointsPerWeight>>halvings > maxPoints; {
+	for heaviest*pointsPerWeight>>halvings > maxPoints {
 		halvings++
 	}
+	if r != nil && r.halved == halvings && slices.Equal(r.nodes, nodes) && slices.Equal(r.weights, weights) {
+		return r
+	}
+	return newRing(nodes, weights, halvings)
+}
+
+// newRing places nodes with those weights, of which none is 0, halved so often.
+func newRing(nodes []*Node, weights []int, halvings int) *ring {
 	type point struct {
 		hash  uint64
 		owner uint32
@@ -64,7 +65,7 @@ func newRing(nodes []*Node, weights []int) *ring {
 		}
 		return int(a.owner) - int(b.owner)
 	})
-	r := &ring{nodes: nodes, weights: weights, hashes: make([]uint64, len(points)), owners: make([]uint32, len(points))}
+	r := &ring{nodes: nodes, weights: weights, halved: halvings, hashes: make([]uint64, len(points)), owners: make([]uint32, len(points))}
 	for i, p := range points {
 		r.hashes[i], r.owners[i] = p.hash, p.owner
 	}

@@ -42,7 +42,7 @@ func (s *serviceState) muster() {
 		r.weights = append(r.weights, m.weight)
 	}
 	if r.balancer == CHash {
-		s.ring = s.ring.of(r.nodes, r.weights)
+		s.ring = s.ring.of(r.nodes, r.weights, s.heaviest())
 		r.ring = s.ring
 	} else {
 		s.warmUp(r)
@@ -60,6 +60,16 @@ func (s *serviceState) muster() {
 	}
 	s.roster.Store(r)
 	s.tellNodes()
+}
+
+// heaviest returns the largest weight of a member, of one that is drained the one it had: when the heaviest drained, all others would be scaled anew, and their keys move too. The caller
+// holds s.mu.
+func (s *serviceState) heaviest() int {
+	most := 1
+	for _, m := range s.members {
+		most = max(most, m.node.carried)
+	}
+	return most
 }
 
 // musterSoon makes the roster anew in a moment, once for all flips that come until then: a rack that goes out takes thousands of nodes with it. The caller holds s.mu.
@@ -111,8 +121,11 @@ func (s *serviceState) choose() (all, in []member) {
 		}
 		return all, in
 	}
-	if len(order) == 0 {
+	switch {
+	case len(order) == 0:
 		return nil, nil
+	case s.view.panicPercent == 0: // health is believed, whatever it says
+		return tiers[order[0]], []member{}
 	}
 	return tiers[order[0]], nil
 }
@@ -173,8 +186,15 @@ func (s *serviceState) warmUp(r *roster) {
 			weights[i] = max(1, weights[i]*max(1, step)/warmSteps)
 		}
 	}
-	if warming {
-		r.weights = weights
-		s.later(slow/warmSteps, s.muster)
+	if !warming {
+		return
+	}
+	r.weights = weights
+	if !s.warming { // where nodes come all the time there would be one more with each
+		s.warming = true
+		s.later(slow/warmSteps, func() {
+			s.warming = false
+			s.muster()
+		})
 	}
 }

@@ -102,6 +102,7 @@ type serviceState struct {
 	secure    *secure               // of the latest view
 	sweeping  bool                  // a sweep is due
 	mustering bool                  // a new roster is due
+	warming   bool                  // one is due for nodes on their slow start
 	adaption  adaption
 	heads     heads
 	closed    bool // the service is gone: nothing is done for it any more
