@@ -181,6 +181,16 @@ func TestAValueOfTheWrongTypeHidesNoOtherProblem(t *testing.T) {
 		{"certificates/a", `{"snis":["a b"],"cert":1,"key":""}`, "cert key snis[0]"},
 		{"settings/limits", `{"body":"x","header_count":-1}`, "body header_count"},
 		{"settings/health", `{"active":{"interval":"x","type":"ping"}}`, "active.interval active.type"},
+		{"settings/log_level", `{"levl":"info","level":"loud"}`, "levl level"},
+		{"settings/log_level", `{"level":5,"x":1}`, "level x"},
+		{"settings/path_policy", `{"ambigous":"refuse","ambiguous":"never"}`, "ambigous ambiguous"},
+		{"settings/plugins", `{"request-id":5,"proxy-rewrite":{"method":"get"},"grpcweb":{}}`, "request-id proxy-rewrite.method grpcweb"},
+		{"routes/a", `{"prefix":"/a","service_name":"s","plugins":{"request-id":{"keep_incoming":"x","algorithm":"z","header_name":"a b"},"grpc-web":1,
+			"proxy-rewrite":{"uri":5,"method":"get","host":"a b","regex_uri":["(",1],"headers":{"add":{"X-A":true}}}}}`,
+			"plugins.request-id.keep_incoming plugins.request-id.algorithm plugins.request-id.header_name plugins.grpc-web " +
+				"plugins.proxy-rewrite.uri plugins.proxy-rewrite.method plugins.proxy-rewrite.host plugins.proxy-rewrite.regex_uri[0] plugins.proxy-rewrite.regex_uri[1] " +
+				"plugins.proxy-rewrite.headers.add.X-A"},
+		{"routes/a", `{"prefix":"/a","service_name":"s","plugins":["rewrite"],"props":{"rewrite_url_regex":"(","rewrite_replace":1}}`, "props.rewrite_replace props.rewrite_url_regex"},
 	} {
 		var found problem.Problems
 		found.Under("", Check(c.key, []byte(c.value)))

@@ -80,14 +80,13 @@ func (s *LiveSettings) DecodeSetting(name string, data []byte) error {
 // readPlugins checks plugins of every route; they are built for it and closed again.
 func readPlugins(s *LiveSettings, n *strict.Node) error {
 	var p Plugins
-	if problems := p.DecodeNode(n); len(problems) > 0 {
-		return problems
-	}
-	made, problems := p.instances()
+	problems := p.DecodeNode(n)
+	made, found := p.instances()
 	closeAll(made)
-	for i := range problems {
-		problems[i].Path = strings.TrimPrefix(strings.TrimPrefix(problems[i].Path, "plugins"), ".")
+	for i := range found {
+		found[i].Path = strings.TrimPrefix(strings.TrimPrefix(found[i].Path, "plugins"), ".")
 	}
+	problems.Complete(found.Err())
 	s.Plugins = p
 	return problems.Err()
 }
@@ -99,26 +98,22 @@ func (p Plugins) instances() ([]plugin.Instance, problem.Problems) {
 
 func readLogLevel(s *LiveSettings, n *strict.Node) error {
 	var v LogLevelSetting
-	if p := strict.Decode(n, &v); len(p) > 0 {
-		return p
-	}
+	problems := strict.Decode(n, &v)
 	var level slog.Level
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, v.Level) || level.UnmarshalText([]byte(v.Level)) != nil {
-		return problem.Problems{{Path: "level", Text: "is none of debug, info, warn, error"}}
+		problems.Complete(problem.Problems{{Path: "level", Text: "is none of debug, info, warn, error"}})
 	}
 	s.LogLevel = &level
-	return nil
+	return problems.Err()
 }
 
 func readPathPolicy(s *LiveSettings, n *strict.Node) error {
 	var v PathPolicySetting
-	if p := strict.Decode(n, &v); len(p) > 0 {
-		return p
-	}
+	problems := strict.Decode(n, &v)
 	if err := s.Paths.UnmarshalText([]byte(v.Ambiguous)); err != nil {
-		return problem.Problems{{Path: "ambiguous", Text: err.Error()}}
+		problems.Complete(problem.Problems{{Path: "ambiguous", Text: err.Error()}})
 	}
-	return nil
+	return problems.Err()
 }
 
 func readHealth(s *LiveSettings, n *strict.Node) error {

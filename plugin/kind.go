@@ -40,3 +40,10 @@ type Problems = problem.Problems
 // Decode reads the configuration of a plugin into the struct that v points to; its fields have json tags. What is not given keeps the value
 // it had, so defaults are set before. The error is [Problems]: unknown keys, wrong types, all at once.
 func Decode(config json.RawMessage, v any) error { return strict.DecodeJSON(config, v) }
+
+// Read is Decode for who goes on to check the values, whatever could not be read: a wrong type must not hide the problems of other fields. What the check
+// finds is added with Complete.
+func Read(config json.RawMessage, v any) (p Problems) {
+	p.Under("", Decode(config, v))
+	return p
+}

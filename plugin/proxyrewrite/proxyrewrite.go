@@ -89,9 +89,7 @@ func build(name string, raw json.RawMessage) (any, error) {
 
 func buildOwn(raw json.RawMessage) (any, error) {
 	var c config
-	if err := plugin.Decode(raw, &c); err != nil {
-		return nil, err
-	}
+	read := plugin.Read(raw, &c)
 	var p plugin.Problems
 	r := &rewriter{uri: []byte(c.URI), method: []byte(c.Method), host: []byte(c.Host)}
 	if c.URI == "" && c.RegexURI == nil && c.Method == "" && c.Host == "" && c.Headers.Empty() {
@@ -110,7 +108,8 @@ func buildOwn(raw json.RawMessage) (any, error) {
 	if c.Headers != nil {
 		r.headers = *c.Headers
 	}
-	if err := p.Err(); err != nil {
+	read.Complete(p.Err())
+	if err := read.Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -134,18 +133,16 @@ func buildSeed(raw json.RawMessage) (any, error) {
 		return buildOwn(raw)
 	}
 	var c seed
-	if err := plugin.Decode(raw, &c); err != nil {
-		return nil, err
-	}
-	r := new(rewriter)
-	if c.Regex == "" {
-		return r, nil
-	}
+	read := plugin.Read(raw, &c)
 	var p plugin.Problems
-	if one := buildRule(&p, c.Regex, c.Replace, "rewrite_url_regex", "rewrite_replace", true); one != nil {
-		r.rules = []*rule{one}
+	r := new(rewriter)
+	if c.Regex != "" {
+		if one := buildRule(&p, c.Regex, c.Replace, "rewrite_url_regex", "rewrite_replace", true); one != nil {
+			r.rules = []*rule{one}
+		}
 	}
-	if err := p.Err(); err != nil {
+	read.Complete(p.Err())
+	if err := read.Err(); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -55,9 +55,7 @@ func build(name string, raw json.RawMessage) (any, error) {
 	if name == "tracing" {
 		c.HeaderName = "X-Trace-Id"
 	}
-	if err := plugin.Decode(raw, &c); err != nil {
-		return nil, err
-	}
+	read := plugin.Read(raw, &c)
 	var p plugin.Problems
 	if !plugin.ValidFieldName(c.HeaderName) || len(c.HeaderName) > 64 {
 		p.Add("header_name", "%q is not a header name of at most 64 characters", c.HeaderName)
@@ -68,7 +66,8 @@ func build(name string, raw json.RawMessage) (any, error) {
 	if made == nil {
 		p.Add("algorithm", "%q is none of uuid, uuidv7, hex", c.Algorithm)
 	}
-	if err := p.Err(); err != nil {
+	read.Complete(p.Err())
+	if err := read.Err(); err != nil {
 		return nil, err
 	}
 	request := &requestID{header: c.HeaderName, keep: c.KeepIncoming == nil || *c.KeepIncoming, make: made}
