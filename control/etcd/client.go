@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 
 	"sluice/control"
 )
@@ -22,6 +23,11 @@ const (
 	requestTimeout = 5 * time.Second // one call to etcd; its own limit for a proposal is about the same
 	listTimeout    = time.Minute     // all pages of a list; each has requestTimeout
 	dialTimeout    = 3 * time.Second // fetching a token for a new connection
+
+	// A server that takes calls and answers none, such as one that is frozen or has no leader, costs one call for keys in silentFor its requestTimeout, and the
+	// others no more than silentTimeout.
+	silentTimeout = 500 * time.Millisecond
+	silentFor     = 10 * time.Second
 )
 
 // Client is a connection to etcd that is made when it is first needed and made anew when it has become useless, as with a token
@@ -34,6 +40,7 @@ type Client struct {
 	retired sync.WaitGroup // connections that wait for their last user
 
 	beside atomic.Pointer[Server] // the server, where it is in this process; nil = it is not
+	silent atomic.Int64           // calls for keys wait less until then, in nanoseconds of the clock: one has waited in vain
 }
 
 // connection is one generation of a Client. It closes once it is retired and its last user has let go of it.
@@ -137,8 +144,8 @@ func (c *Client) dial(watching *links) (*clientv3.Client, error) {
 	})
 }
 
-// do runs a call on the current connection, within timeout. A connection whose token is refused is retired and the
-// call made once more on a new one: the server has not acted on it.
+// do runs a call on the current connection, within timeout, or linkPatience where there is none; where there has been none for longer, it answers at once. A
+// connection whose token is refused is retired and the call made once more on a new one: the server has not acted on it.
 func (c *Client) do(ctx context.Context, what string, timeout time.Duration, call func(context.Context, *connection) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -147,7 +154,7 @@ func (c *Client) do(ctx context.Context, what string, timeout time.Duration, cal
 		if err != nil {
 			return failure(ctx, what, err)
 		}
-		err = call(ctx, conn)
+		err = conn.run(ctx, call)
 		conn.release()
 		if err == nil {
 			return nil
@@ -162,6 +169,21 @@ func (c *Client) do(ctx context.Context, what string, timeout time.Duration, cal
 	}
 }
 
+// run makes one call, unless there is no connection that it could be made on.
+func (c *connection) run(ctx context.Context, call func(context.Context, *connection) error) error {
+	// A client at rest has no connection either, and is not in this state: it connects at the next call.
+	if c.ActiveConnection().GetState() == connectivity.TransientFailure && c.links.gone() {
+		return fmt.Errorf("%w to %s", errNoLink, strings.Join(c.Endpoints(), ", "))
+	}
+	ctx, stop := c.links.within(ctx)
+	defer stop()
+	err := call(ctx, c)
+	if err != nil && errors.Is(context.Cause(ctx), errNoLink) {
+		return fmt.Errorf("%w to %s (%v)", errNoLink, strings.Join(c.Endpoints(), ", "), err)
+	}
+	return err
+}
+
 // Beside tells that the endpoint is a server in this process: keys are read and written without a connection from now on, for as long as it runs. Any goroutine may call it.
 func (c *Client) Beside(s *Server) { c.beside.Store(s) }
 
@@ -169,7 +191,7 @@ func (c *Client) Beside(s *Server) { c.beside.Store(s) }
 func (c *Client) keys(ctx context.Context, what string, timeout time.Duration, call func(context.Context, clientv3.KV) error) error {
 	s := c.beside.Load()
 	if s == nil || !s.visitors.enter() {
-		return c.do(ctx, what, timeout, func(ctx context.Context, conn *connection) error { return call(ctx, conn) })
+		return c.patiently(ctx, what, timeout, call)
 	}
 	defer s.visitors.leave()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -178,6 +200,23 @@ func (c *Client) keys(ctx context.Context, what string, timeout time.Duration, c
 		return failure(ctx, what, err)
 	}
 	return nil
+}
+
+// patiently is do for keys: it waits less where another call has waited in vain lately.
+func (c *Client) patiently(ctx context.Context, what string, timeout time.Duration, call func(context.Context, clientv3.KV) error) error {
+	full := time.Now().UnixNano() > c.silent.Load()
+	if !full {
+		timeout = min(timeout, silentTimeout)
+	}
+	begin := time.Now()
+	err := c.do(ctx, what, timeout, func(ctx context.Context, conn *connection) error { return call(ctx, conn) })
+	switch {
+	case err == nil:
+		c.silent.Store(0)
+	case full && ctx.Err() == nil && time.Since(begin) >= timeout:
+		c.silent.Store(time.Now().Add(silentFor).UnixNano())
+	}
+	return err
 }
 
 // failure says what became of a call: ErrUnavailable, unless the caller gave up or what it asked for can never succeed. A wrong

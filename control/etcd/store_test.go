@@ -265,6 +265,60 @@ func TestAStoreThatCannotBeReachedIsUnavailable(t *testing.T) {
 	}
 }
 
+// Whoever writes waits for a connection, but not for as long as for an answer; and not at all where it is known that there is none.
+func TestAWriteToAStoreThatIsGoneIsRefusedSoon(t *testing.T) {
+	t.Parallel()
+	server := startTest(t, t.TempDir(), nil)
+	w := newWire(t, server.socket)
+	store := NewStore(clientTest(t, Config{Endpoints: []string{w.endpoint()}}))
+	put(t, store, "routes/a", "1")
+	w.cut()
+	write := func() time.Duration {
+		begin := time.Now()
+		_, err := store.Put(t.Context(), "routes/a", []byte("2"), control.Precondition{})
+		if !errors.Is(err, control.ErrUnavailable) || errors.Is(err, context.Canceled) {
+			t.Fatalf("without a connection a write says %v", err)
+		}
+		return time.Since(begin)
+	}
+	if took := write(); took >= requestTimeout {
+		t.Errorf("the first write waited for %v, as for an answer", took)
+	}
+	eventually(t, "a write that does not wait", func() bool { return write() < linkPatience/2 })
+	w.mend()
+	eventually(t, "a write once etcd is back", func() bool {
+		_, err := store.Put(t.Context(), "routes/a", []byte("3"), control.Precondition{})
+		return err == nil
+	})
+}
+
+// A server that is connected and says nothing costs one write the whole time that an answer may take; those behind it know.
+func TestAStoreThatSaysNothingIsWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	server := startTest(t, t.TempDir(), nil)
+	w := newWire(t, server.socket)
+	store := NewStore(clientTest(t, Config{Endpoints: []string{w.endpoint()}}))
+	put(t, store, "routes/a", "1")
+	w.stall()
+	write := func() time.Duration {
+		begin := time.Now()
+		if _, err := store.Put(t.Context(), "routes/a", []byte("2"), control.Precondition{}); !errors.Is(err, control.ErrUnavailable) {
+			t.Fatalf("a store that says nothing: %v", err)
+		}
+		return time.Since(begin)
+	}
+	if took := write(); took < requestTimeout {
+		t.Errorf("a slow store has no more than %v", took)
+	}
+	if took := write(); took >= requestTimeout/2 {
+		t.Errorf("the second write waited for %v", took)
+	}
+	eventually(t, "a write on a new connection", func() bool { // gRPC has given the stalled one up by then
+		_, err := store.Put(t.Context(), "routes/a", []byte("3"), control.Precondition{})
+		return err == nil
+	})
+}
+
 // 1.5 MiB is etcd's limit; trying again would not help, so this is not "unavailable".
 func TestAValueThatIsTooLargeIsRefused(t *testing.T) {
 	store := storeTest(t)
