@@ -133,6 +133,9 @@ var (
 	errClosed    = errors.New("the watch was closed")
 	errBehind    = errors.New("the library resumed the watch behind all that is stored, where it hears of no progress") // no fault: begin it at the cursor again
 	errLost      = errors.New("the connection to etcd was lost")
+
+	errHandedOver = errors.New("the embedded server stops")
+	errNearer     = errors.New("the server is in this process now") // no fault either
 )
 
 // Run hands sink first one full batch, unless there is Options.Known, and then changes as they come, all on the calling goroutine, until ctx
@@ -183,7 +186,7 @@ func (s *Source) connect(ctx context.Context, reason *string) error {
 		}
 	}
 	if err == nil {
-		for err = errBehind; errors.Is(err, errBehind); {
+		for err = errBehind; errors.Is(err, errBehind) || errors.Is(err, errNearer); {
 			err = s.watch(ctx, conn)
 			s.auditOwed = true // the next watch may be another server's
 		}

@@ -29,10 +29,12 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	silence := silentPeriods * s.options.ProgressPeriod
+	on := s.client.watching(conn)
+	defer on.leave()
 	impatience := time.AfterFunc(requestTimeout, cancel) // Watch returns only once the server has answered
 	// From the cursor itself, and not from behind it: a server says nothing of the progress of a watch that begins later than what is stored, so a store in which
 	// nothing happens would look like one that has gone. What is told twice is skipped.
-	changes := conn.Watch(ctx, s.client.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(max(s.cursor, 1)),
+	changes := on.Watch(ctx, s.client.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(max(s.cursor, 1)),
 		clientv3.WithCreatedNotify(), clientv3.WithProgressNotify(), clientv3.WithFragment())
 	if !impatience.Stop() {
 		return errSilent
@@ -40,7 +42,7 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 	nudge := make(chan struct{}, 1)
 	var asked sync.WaitGroup
 	asking, stopAsking := context.WithCancel(ctx)
-	asked.Go(func() { s.askProgress(asking, conn, nudge) })
+	asked.Go(func() { s.askProgress(asking, on, nudge) })
 	asked.Go(func() { s.inspect(asking, conn) })
 	defer func() { // before cancel: asking for progress after the watch has ended would open a stream that nobody closes
 		stopAsking()
@@ -62,13 +64,18 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 			}
 			resumed.Stop()
 			watchdog.Reset(silence) // not before: the time the sink takes is no silence of etcd's
+			if on.nearer(s.client) {
+				return errNearer
+			}
 		case <-watchdog.C:
 			return errSilent
-		case <-conn.links.none:
-			if conn.links.open.Load() == 0 {
+		case <-on.ended:
+			return errHandedOver
+		case <-on.links.none:
+			if on.links.open.Load() == 0 {
 				s.lost(errLost) // the library tries to connect, and then goes on with the watch
 			}
-		case <-conn.links.again:
+		case <-on.links.again:
 			ask() // the answer tells which cluster it has met
 			audits.owe()
 			resumed.Reset(min(s.options.ProgressPeriod, resumedIn))
@@ -95,7 +102,7 @@ func (s *Source) idle(ctx context.Context, conn *connection) bool {
 }
 
 // askProgress asks the server, again and again and whenever it is nudged, to say up to which revision the watch has been told everything.
-func (s *Source) askProgress(ctx context.Context, conn *connection, nudge <-chan struct{}) {
+func (s *Source) askProgress(ctx context.Context, on watching, nudge <-chan struct{}) {
 	ticker := time.NewTicker(s.options.ProgressPeriod)
 	defer ticker.Stop()
 	for {
@@ -106,7 +113,7 @@ func (s *Source) askProgress(ctx context.Context, conn *connection, nudge <-chan
 			return
 		}
 		// It waits while the client has no connection. When it fails, the watchdog sees to the rest.
-		_ = conn.RequestProgress(ctx)
+		_ = on.RequestProgress(ctx)
 	}
 }
 
