@@ -46,10 +46,8 @@ func (b besideKV) one(ctx context.Context, key string) (*clientv3.GetResponse, e
 	if err != nil {
 		return nil, err
 	}
-	answer := &etcdserverpb.RangeResponse{Header: &etcdserverpb.ResponseHeader{ClusterId: uint64(b.server.Cluster().ID()), Revision: found.Rev}, Count: int64(found.Count)}
-	for i := range found.KVs {
-		answer.Kvs = append(answer.Kvs, found.KVs[i])
-	}
+	header := &etcdserverpb.ResponseHeader{ClusterId: uint64(b.server.Cluster().ID()), Revision: found.Rev}
+	answer := &etcdserverpb.RangeResponse{Header: header, Kvs: found.KVs, Count: int64(found.Count)}
 	return (*clientv3.GetResponse)(answer), nil
 }
 
