@@ -24,11 +24,15 @@ type callCount struct {
 
 // countCalls gives a rival one more turn and counts the system calls of all its threads. The answers are those of the rounds before, which were checked.
 func countCalls(ctx context.Context, h *harness, r *rival, j job, perSecond float64) (*callCount, error) {
-	finish, by, err := startCounting(ctx, h, r)
+	changing, err := startChurn(ctx, h, r, j.changes)
 	if err != nil {
 		return nil, err
 	}
-	changing := startChurn(ctx, r, j.changes)
+	finish, by, err := startCounting(ctx, h, r)
+	if err != nil {
+		_, failed := changing.stop()
+		return nil, errors.Join(err, failed)
+	}
 	l, err := h.generate(ctx, r, j, perSecond, callsTurn)
 	_, failed := changing.stop()
 	n, uncounted := finish()

@@ -1,58 +1,78 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 )
 
-// churn is changes of other routes that go on while a load is measured: each is written through the admin API and so passes store, watch and table
-// before it is in force. Rivals that can only be told by a reload are left in peace.
+// churn is changes of other routes that go on while a load is measured, made by tools/churn. Rivals that can only be told by a reload are left in peace.
 type churn struct {
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	begun   time.Time
-	done    atomic.Int64
-	failed  atomic.Pointer[error] // the first
+	cmd      *exec.Cmd
+	end      io.Closer    // its standard input
+	out, log bytes.Buffer // what it says
+}
+
+// behind makes a program take what others leave: it stands for other machines, and would have processors of its own there.
+var behind = []string{"nice", "-n", "10"}
+
+// churnRoutes is how many routes the scenario churn has: each is changed several times in a run.
+const churnRoutes = 2000
+
+// churnVariants are the two ways of changes, each beside the same without any.
+func churnVariants(o *options) (list []variant) {
+	for _, way := range []struct {
+		name  string
+		setup setup
+		rates []int
+	}{
+		{"nodes and routes in etcd", setup{routes: churnRoutes, storeApart: true}, []int{0, 1000}},
+		{"admin API", setup{routes: churnRoutes}, []int{0, 100, 1000}},
+	} {
+		for _, n := range way.rates {
+			j := smallJob(o.connections)
+			j.changes = n
+			list = append(list, variant{name: fmt.Sprintf("%s, %d changes/s", way.name, n), setup: way.setup, job: j, rate: halfOfNginx})
+		}
+	}
+	return list
 }
 
 // startChurn begins to change routes, so many a second; they are those of the setup. It returns nil where there is nothing to change.
-func startChurn(ctx context.Context, r *rival, perSecond int) *churn {
+func startChurn(ctx context.Context, h *harness, r *rival, perSecond int) (*churn, error) {
 	if perSecond == 0 || r.admin == nil || r.setup.routes == 0 {
-		return nil
+		return nil, nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	c := &churn{cancel: cancel, begun: time.Now()}
-	for k := range putters {
-		c.running.Go(func() { c.put(ctx, r, k, perSecond) })
+	binary, err := h.churnBinary(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return c
-}
-
-// put makes the changes number first, first+putters, first+2*putters… until ctx ends. What it is late with it makes at once.
-func (c *churn) put(ctx context.Context, r *rival, first, perSecond int) {
-	for n := first; ; n += putters {
-		wait := time.NewTimer(time.Until(c.begun.Add(time.Duration(n) * time.Second / time.Duration(perSecond))))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		}
-		i := n % r.setup.routes
-		route := fill(sluiceOther, "{path}", fmt.Sprintf("%s/round-%d", routePath(i), n/r.setup.routes))
-		err := r.admin.put(ctx, fmt.Sprintf("/v1/routes/other-%d", i), route)
-		if ctx.Err() != nil {
-			return // it was cut short
-		}
-		if err != nil {
-			c.failed.CompareAndSwap(nil, &err)
-			return
-		}
-		c.done.Add(1)
+	args := []string{binary, "-rate", strconv.Itoa(perSecond), "-routes", strconv.Itoa(r.setup.routes), "-writers", strconv.Itoa(putters)}
+	if r.store == "" {
+		args = append(args, "-admin", r.admin.base, "-token", r.admin.token)
+	} else {
+		args = append(args, "-etcd", r.store, "-node", fmt.Sprintf("127.0.0.1:%d", h.origin.port))
 	}
+	args = append(behind, args...)
+	c := &churn{cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
+	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.log
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if c.end, err = c.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("churn: %w", err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("churn: %w", err)
+	}
+	return c, nil
 }
 
 // stop ends the changes and returns how many a second there were, and the first that failed.
@@ -60,11 +80,77 @@ func (c *churn) stop() (perSecond float64, err error) {
 	if c == nil {
 		return 0, nil
 	}
-	took := time.Since(c.begun)
-	c.cancel()
-	c.running.Wait()
-	if failed := c.failed.Load(); failed != nil {
-		err = *failed
+	closed := c.end.Close()
+	if err := c.cmd.Wait(); err != nil || closed != nil {
+		return 0, fmt.Errorf("churn: %w: %s%s", errors.Join(err, closed), c.out.String(), strings.TrimSpace(c.log.String()))
 	}
-	return float64(c.done.Load()) / took.Seconds(), err
+	var report struct {
+		Changes int64   `json:"changes"`
+		Seconds float64 `json:"seconds"`
+	}
+	if err := json.Unmarshal(c.out.Bytes(), &report); err != nil || report.Seconds <= 0 {
+		return 0, fmt.Errorf("churn: it says %q: %w", c.out.String(), err)
+	}
+	return float64(report.Changes) / report.Seconds, nil
 }
+
+// kept says what is wrong where fewer changes were acknowledged than asked for.
+func kept(asked int, made float64) []string {
+	if made < 0.95*float64(asked) {
+		return []string{fmt.Sprintf("only %.0f of %d changes a second were made", made, asked)}
+	}
+	return nil
+}
+
+// churnBinary builds tools/churn.
+func (h *harness) churnBinary(ctx context.Context) (string, error) {
+	binary := filepath.Join(h.dir, "churn-binary")
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./tools/churn")
+	cmd.Dir = h.opt.repo
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("churn: build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// startStore runs an etcd as a process of its own, the one that Sluice embeds, and returns where it is.
+func (h *harness) startStore(ctx context.Context, dir, binary string) (endpoint string, err error) {
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	admin, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, "store")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	conf := filepath.Join(dir, "store.yaml")
+	text := fill(storeConf, "{dir}", dir, "{port}", port, "{admin}", admin)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		return "", err
+	}
+	p, err := h.spawn(dir, "store", append(behind, binary, "run", "--config", conf)...)
+	if err != nil {
+		return "", err
+	}
+	ready := func() error { return expectOK(ctx, fmt.Sprintf("http://127.0.0.1:%d/readyz", admin)) }
+	return "unix://" + filepath.Join(dir, "data", "etcd", "etcd.sock"), p.await(ctx, readyTimeout, ready)
+}
+
+// storeConf makes a Sluice that nobody asks for anything but its etcd. It keeps what it writes below another prefix, and so follows nothing.
+const storeConf = `
+workers: 1
+data_dir: {dir}/data
+listeners:
+  - address: "127.0.0.1:{port}"
+admin:
+  address: "127.0.0.1:{admin}"
+access_log: {path: ""}
+etcd: {prefix: "/apart/"}
+`

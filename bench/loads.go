@@ -128,15 +128,7 @@ var loadScenarios = []scenario{
 	loadScenario("tail", "a small GET at a fixed rate, half of what nginx does at most, whether answers come or not", func(o *options) []variant {
 		return []variant{{job: smallJob(o.connections), rate: halfOfNginx}}
 	}),
-	loadScenario("churn", "the same while other routes change; nginx and HAProxy, which would have to reload, change nothing", func(o *options) []variant {
-		var list []variant
-		for _, n := range []int{0, 100, 1000} {
-			j := smallJob(o.connections)
-			j.changes = n
-			list = append(list, variant{name: fmt.Sprintf("%d changes/s", n), setup: setup{routes: churnRoutes}, job: j, rate: halfOfNginx})
-		}
-		return list
-	}),
+	loadScenario("churn", "the same while other routes change; nginx and HAProxy, which would have to reload, change nothing", churnVariants),
 }
 
 // comparing adds a second table, made of a load's rows.
@@ -163,9 +155,6 @@ func byStreams(s setup, j job) []variant {
 	}
 	return list
 }
-
-// churnRoutes is how many routes the scenario churn has: each is changed several times in a run.
-const churnRoutes = 2000
 
 func sizeName(n int64) string {
 	if n >= 1<<20 {

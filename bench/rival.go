@@ -26,6 +26,7 @@ type rival struct {
 	process *process
 	check   bool      // whether it must do all of the job that jobcheck.go looks at
 	admin   *adminAPI // of Sluice; nil of the others
+	store   string    // Sluice's etcd, where that is a process of its own
 	config  string    // path of its configuration, for the report; "" where there is none
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -27,6 +28,7 @@ admin:
   address: "127.0.0.1:{admin}"
   token: "{token}"
 access_log: {path: "{log}"}
+etcd: {endpoints: [{store}]}
 `
 
 // The same job as nginxProxy: one route for everything; the forwarded fields are always set; a pool as large as nginx's.
@@ -54,10 +56,16 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 	if err != nil {
 		return nil, err
 	}
+	store := ""
+	if s.storeApart {
+		if store, err = h.startStore(ctx, dir, binary); err != nil {
+			return nil, err
+		}
+	}
 	token := rand.Text()
 	conf := filepath.Join(dir, "sluice.yaml")
 	text := fill(sluiceConf, "{dir}", dir, "{port}", port, "{admin}", admin, "{token}", token,
-		"{workers}", s.workerCount(), "{tls}", s.tls, "{log}", when(s.accessLog, filepath.Join(dir, "access.log")))
+		"{workers}", s.workerCount(), "{tls}", s.tls, "{log}", when(s.accessLog, filepath.Join(dir, "access.log")), "{store}", when(store != "", strconv.Quote(store)))
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("sluice: %w", err)
 	}
@@ -67,7 +75,7 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 	}
 	api := &adminAPI{base: fmt.Sprintf("http://127.0.0.1:%d", admin), token: token}
 	r := &rival{
-		name: "sluice", version: programVersion(binary, "version"), setup: s, port: port, process: p, workers: []int{p.pid()}, check: true, admin: api, config: conf,
+		name: "sluice", version: programVersion(binary, "version"), setup: s, port: port, process: p, workers: []int{p.pid()}, check: true, admin: api, store: store, config: conf,
 	}
 	if err := p.await(ctx, readyTimeout, func() error { return expectOK(ctx, api.base+"/readyz") }); err != nil {
 		return nil, err

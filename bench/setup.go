@@ -14,6 +14,8 @@ type setup struct {
 	grpc      bool // calls of gRPC are forwarded to the origin over HTTP/2
 	rewrite   bool // the target loses its first segment by a regular expression
 	routes    int  // routes for other paths, beside the one that is asked
+
+	storeApart bool // Sluice's etcd is a process of its own, whose CPU and memory do not count
 }
 
 func (s setup) workerCount() int { return cmp.Or(s.workers, 1) }
@@ -45,6 +47,9 @@ func (s setup) String() string {
 	}
 	if s.rewrite {
 		text += ", rewriting"
+	}
+	if s.storeApart {
+		text += ", etcd apart"
 	}
 	if s.routes > 0 {
 		text += ", " + thousands(float64(s.routes)) + " other routes"

@@ -43,7 +43,10 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 		return nil, err
 	}
 	profile := h.startProfile(ctx, r, d)
-	changing := startChurn(ctx, r, j.changes)
+	changing, err := startChurn(ctx, h, r, j.changes)
+	if err != nil {
+		return nil, err
+	}
 	l, err := h.generate(ctx, r, j, perSecond, d)
 	changes, failed := changing.stop()
 	if err = errors.Join(err, failed, profile.wait()); err != nil {
@@ -66,6 +69,9 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 	recounted, err := h.originCount(ctx, j)
 	if err != nil {
 		return nil, err
+	}
+	if changing != nil {
+		l.Errors = append(l.Errors, kept(j.changes, changes)...)
 	}
 	if l.Requests == 0 {
 		return nil, fmt.Errorf("%s: no request was answered", r.name)

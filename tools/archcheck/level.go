@@ -21,6 +21,7 @@ var levels = []level{
 	{"docs", 80, nil, "its tests hold the pages to the code; there is nothing else in it"},
 	{"tools/archcheck", 80, none, "the checks must not depend on what they check"},
 	{"tools/origin/*", 78, []string{"tools/origin"}, "a command around the sample origin"},
+	{"tools/churn", 78, []string{"control", "control/etcd"}, "it writes to the store that a gateway follows, and to the gateway's admin API"},
 	{"tools/loadroutes", 78, []string{"control", "control/etcd", "internal/*"}, "it fills the store that the gateway follows, and looks at the gateway from outside"},
 	{"tools/upstream-sim", 75, []string{"upstream/simulate"}, "a command around the simulation"},
 	{"tools/*", 75, []string{"internal/*"}, "a tool looks at the gateway from outside"},
