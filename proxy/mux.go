@@ -185,9 +185,9 @@ func (m *mux) drop(o *outlet) {
 
 // pump sends what the windows let through. An outlet whose own window is shut leaves the queue, and comes back with a window update of its own.
 func (m *mux) pump() {
-	for m.waiting.first != nil && !m.shut && !m.out.Congested() {
-		o := m.waiting.first
-		if o.backlog.size > 0 && m.codec.ConnRoom() == 0 {
+	for !m.shut && !m.out.Congested() {
+		o := m.next()
+		if o == nil {
 			return
 		}
 		m.waiting.remove(o)
@@ -200,6 +200,15 @@ func (m *mux) pump() {
 			m.want(o)
 		}
 	}
+}
+
+// next returns the outlet whose turn it is, nil where there is none. While the window of the connection is shut, only those have one that have no data to send, but perhaps their end.
+func (m *mux) next() *outlet {
+	o := m.waiting.first
+	for o != nil && o.backlog.size > 0 && m.codec.ConnRoom() == 0 {
+		o = o.next
+	}
+	return o
 }
 
 // sendWaiting sends up to n bytes of a backlog. It reports whether the outlet still stands: what follows from having caught up may end it.
