@@ -52,6 +52,9 @@ func (f *fields) finishResponse(s *Stream, resp *codec.Response, method codec.Me
 		return err
 	}
 	s.expect(resp.Framing)
+	if !ended && resp.Framing == (codec.Framing{Kind: codec.BodyLength}) {
+		resp.Framing.Kind = codec.BodyStream // nothing comes but the end, and perhaps a trailer before it, which one with a length could not have on HTTP/1.1
+	}
 	return nil
 }
 
