@@ -16,7 +16,7 @@ func (s *session) sendInformational(resp *codec.Response) {
 
 func (s *session) sendHead(resp *codec.Response) {
 	r := s.request
-	framing := h1.ClientFraming(resp.Framing, r.req.Version)
+	framing := h1.ClientFraming(resp, r.req.Method, r.req.Version)
 	r.chunked = framing.Kind == codec.BodyStream
 	if framing.Kind == codec.BodyClose || s.last() || r.refused() || s.phase == phaseBody && !s.worthDraining() {
 		s.reuse = false

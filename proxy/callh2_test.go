@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -192,6 +193,23 @@ func TestANodeThatSpeaksHTTP1AloneIsAnError(t *testing.T) {
 	answer = exchangeRaw(t, g.addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	if !strings.HasPrefix(answer, "HTTP/1.1 502 ") || !strings.Contains(answer, "upstream_connect") {
 		t.Error(answer)
+	}
+}
+
+// RFC 9112 §6.3: over HTTP/2 the end of the stream says that there is no body; a client of HTTP/1.1 that is not told waits for one until the connection closes.
+func TestAnAnswerWithoutABodyOverHTTP2IsSeenToEnd(t *testing.T) {
+	n := newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, req *codec.Request) []byte {
+		var resp codec.Response
+		resp.Reset(nil)
+		resp.Status, _ = strconv.Atoi(string(req.Path()[1:]))
+		return conn.AppendResponseHead(nil, s, &resp, true)
+	}))
+	g := newGateway(t, []string{n.addr}, overHTTP2)
+	for ask, length := range map[string]int{"GET /200": 1, "POST /415": 1, "GET /205": 1, "HEAD /200": 0, "GET /204": 0, "GET /304": 0} {
+		got := exchangeRaw(t, g.addr, ask+" HTTP/1.1\r\nHost: a\r\n\r\nHEAD /200 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		if strings.Count(got, "\r\nContent-Length: 0\r\n") != length || strings.Count(got, "HTTP/1.1 ") != 2 {
+			t.Errorf("%s: %q", ask, got)
+		}
 	}
 }
 

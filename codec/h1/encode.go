@@ -81,10 +81,14 @@ func AppendResponseHead(dst []byte, resp *codec.Response, opts ResponseOptions) 
 	return append(dst, "\r\n"...)
 }
 
-// ClientFraming returns how a body that came with framing f is sent to an HTTP/1.x client of version v: without a length it is chunked for
-// HTTP/1.1 and ends with the connection for HTTP/1.0, which must then not be kept alive.
-func ClientFraming(f codec.Framing, v codec.Version) codec.Framing {
+// ClientFraming returns how the body of resp is sent to an HTTP/1.x client that asked with method m in version v: without a length it is chunked
+// for HTTP/1.1 and ends with the connection for HTTP/1.0, which must then not be kept alive. No body where there could be one is a body of no
+// bytes, which HTTP/2 tells by the end of the stream: a client that is told nothing waits for the end of the connection (RFC 9112 §6.3).
+func ClientFraming(resp *codec.Response, m codec.Method, v codec.Version) codec.Framing {
+	f := resp.Framing
 	switch {
+	case f.Kind == codec.BodyNone && m != codec.MethodHead && resp.Status >= 200 && resp.Status != 204 && resp.Status != 304:
+		return codec.Framing{Kind: codec.BodyLength}
 	case f.Kind != codec.BodyStream && f.Kind != codec.BodyClose:
 		return f
 	case v == codec.HTTP10:

@@ -156,19 +156,25 @@ func TestResponseHeadIsWrittenFromNothing(t *testing.T) {
 	}
 }
 
-func TestClientFramingSuitsTheVersion(t *testing.T) {
-	length := codec.Framing{Kind: codec.BodyLength, Length: 3}
+func TestClientFramingSuitsTheClient(t *testing.T) {
+	none, empty, length := codec.Framing{}, codec.Framing{Kind: codec.BodyLength}, codec.Framing{Kind: codec.BodyLength, Length: 3}
 	stream, untilClose := codec.Framing{Kind: codec.BodyStream}, codec.Framing{Kind: codec.BodyClose}
 	for _, tt := range []struct {
-		in   codec.Framing
-		v    codec.Version
-		want codec.Framing
+		status int
+		in     codec.Framing
+		m      codec.Method
+		v      codec.Version
+		want   codec.Framing
 	}{
-		{codec.Framing{}, codec.HTTP11, codec.Framing{}}, {length, codec.HTTP11, length}, {length, codec.HTTP10, length},
-		{stream, codec.HTTP11, stream}, {stream, codec.HTTP10, untilClose}, {untilClose, codec.HTTP11, stream}, {untilClose, codec.HTTP10, untilClose},
+		{200, length, codec.MethodGet, codec.HTTP11, length}, {200, length, codec.MethodGet, codec.HTTP10, length},
+		{200, stream, codec.MethodGet, codec.HTTP11, stream}, {200, stream, codec.MethodGet, codec.HTTP10, untilClose},
+		{200, untilClose, codec.MethodGet, codec.HTTP11, stream}, {200, untilClose, codec.MethodGet, codec.HTTP10, untilClose},
+		{200, none, codec.MethodGet, codec.HTTP11, empty}, {404, none, codec.MethodPost, codec.HTTP10, empty}, {205, none, codec.MethodGet, codec.HTTP11, empty},
+		{200, none, codec.MethodHead, codec.HTTP11, none}, {204, none, codec.MethodGet, codec.HTTP11, none}, {304, none, codec.MethodGet, codec.HTTP11, none},
+		{101, none, codec.MethodGet, codec.HTTP11, none},
 	} {
-		if got := ClientFraming(tt.in, tt.v); got != tt.want {
-			t.Errorf("%+v for %v: %+v", tt.in, tt.v, got)
+		if got := ClientFraming(&codec.Response{Status: tt.status, Framing: tt.in}, tt.m, tt.v); got != tt.want {
+			t.Errorf("%d, %+v to %v in %v: %+v", tt.status, tt.in, tt.m, tt.v, got)
 		}
 	}
 }

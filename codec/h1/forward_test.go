@@ -157,7 +157,7 @@ func checkForwardedResponse(t *testing.T, in []byte, method codec.Method, v code
 		return false
 	}
 	resp.Header.StripHopByHop()
-	goes := ClientFraming(resp.Framing, v)
+	goes := ClientFraming(resp, method, v)
 	f := forwarded{
 		wire:   AppendResponseHead(nil, resp, ResponseOptions{Version: v, KeepAlive: goes.Kind != codec.BodyClose, Framing: goes}),
 		fields: fieldsOf(&resp.Header),

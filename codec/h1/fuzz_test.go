@@ -121,7 +121,7 @@ func FuzzParseResponse(f *testing.F) {
 				continue
 			}
 			resp := mustResponse(t, string(in), method)
-			opts := ResponseOptions{Version: codec.HTTP11, KeepAlive: true, Framing: ClientFraming(resp.Framing, codec.HTTP11)}
+			opts := ResponseOptions{Version: codec.HTTP11, KeepAlive: true, Framing: ClientFraming(resp, method, codec.HTTP11)}
 			head := AppendResponseHead(nil, resp, opts)
 			again := new(codec.Response)
 			again.Reset(head)
