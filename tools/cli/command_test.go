@@ -80,7 +80,7 @@ func TestCheckAcceptsAGoodFile(t *testing.T) {
 
 func TestBadUsageExitsWithTwo(t *testing.T) {
 	for _, args := range [][]string{
-		{"fly"}, {"run", "--no-such-flag"}, {"run", "extra"}, {"check"}, {"run", "--workers", "-3"},
+		{}, {"user"}, {"fly"}, {"run", "--no-such-flag"}, {"run", "extra"}, {"check"}, {"run", "--workers", "-3"},
 		{"run", "--config", filepath.Join(t.TempDir(), "missing.yaml")}, {"run", "--log-level", "loud"},
 		{"run", "--config", write(t, "nonsense: 1\n")}, {"run", "--etcd", "nowhere"},
 	} {

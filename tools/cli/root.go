@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("there is no command %q: see sluice --help", args[0])}
 			}
-			return cmd.Help()
+			return noCommand(cmd)
 		},
 	}
 	root.SetOut(stdout)
@@ -74,6 +75,12 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(newRun(), newDemo(), newCheck(), newRegister(), newUser(), newImport(), newVersion(),
 		newGet(), newPut(), newDelete(), newExplain(), newApply(), newHistory(), newRollback())
 	return root
+}
+
+// noCommand shows what commands there are to somebody who has given none.
+func noCommand(cmd *cobra.Command) error {
+	cmd.SetOut(cmd.ErrOrStderr())
+	return usageError{cmp.Or(cmd.Help(), errReported)}
 }
 
 // noArgs refuses arguments that a command does not take.

@@ -32,7 +32,7 @@ func newUser() *cobra.Command {
 		Long: "Make, change and remove accounts of the control panel. None exists at first.\n\nThe commands work on the store itself, where --etcd, --data-dir or --config says which it is, and else through the\n" +
 			"admin API. A password is asked for, or read from standard input where that is no terminal.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return noCommand(cmd) },
 	}
 	cmd.AddCommand(
 		userVerb("add", "Make an account", true, func(ctx context.Context, u *userCommand, a accounts, name, password string) error {
