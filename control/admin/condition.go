@@ -19,14 +19,18 @@ type condition struct {
 // tags is a list of entity tags, without their quotes, or "*".
 type tags []string
 
-// parseTags reads the value of a field; "" gives nil. A weak tag stays as it is and so never equals one of ours, which are all
-// strong. A bare number is taken too: people copy revisions from lists.
-func parseTags(value string) (list tags) {
+// parseTags reads the value of a field; "" gives nil. Ours are all strong, so that only where weak tags may match, in If-None-Match (RFC 9110 §13.1.2),
+// one equals them. A bare number is taken too: people copy revisions from lists.
+func parseTags(value string, weak bool) (list tags) {
 	if strings.TrimSpace(value) == "" {
 		return nil
 	}
 	for tag := range strings.SplitSeq(value, ",") {
-		list = append(list, strings.Trim(strings.TrimSpace(tag), `"`))
+		tag = strings.TrimSpace(tag)
+		if weak {
+			tag = strings.TrimPrefix(tag, "W/")
+		}
+		list = append(list, strings.Trim(tag, `"`))
 	}
 	return list
 }

@@ -34,7 +34,7 @@ type Conditions struct {
 }
 
 func (c Conditions) parse() condition {
-	return condition{match: parseTags(c.IfMatch), noneMatch: parseTags(c.IfNoneMatch)}
+	return condition{match: parseTags(c.IfMatch, false), noneMatch: parseTags(c.IfNoneMatch, true)}
 }
 
 // WriteQuery is the query of a write.

@@ -33,6 +33,7 @@ func TestAResourceIsCreatedReplacedReadAndDeleted(t *testing.T) {
 		t.Errorf("ETag %s when read, %s when written", read.etag(), created.etag())
 	}
 	g.do("GET", "/v1/routes/demo1", "", "If-None-Match", read.etag()).want(304).wantBody("")
+	g.do("GET", "/v1/routes/demo1", "", "If-None-Match", `"x", W/`+read.etag()).want(304).wantBody("") // RFC 9110 §13.1.2: compared as weak ones
 	g.do("GET", "/v1/routes/demo1", "", "If-None-Match", `"1"`).want(200)
 
 	replaced := g.do("PUT", "/v1/routes/demo1", `{"id":"demo1","paths":["/x"],"service_name":"demo1"}`).want(200)
