@@ -232,10 +232,13 @@ func (h *Holder) hold(service string, nodes []*heldNode, health map[nodeIdentity
 // healthy is the word of upstream.NodeStatus for a node that its checks say is well.
 const healthy = "healthy"
 
-// health returns what the checks say of each node. One whose name has several addresses is well while one of them is.
+// health returns what the probes say of each node that has them. One whose name has several addresses is well while one of them is.
 func (h *Holder) health() map[nodeIdentity]string {
 	words := make(map[nodeIdentity]string)
 	for _, s := range h.options.Health() {
+		if !s.Probed {
+			continue // healthy is then what has had no failed request, and may be dead
+		}
 		if id := (nodeIdentity{s.Service, s.Upstream}); words[id] != healthy {
 			words[id] = s.Health
 		}

@@ -21,6 +21,7 @@ type holding struct {
 	mu     sync.Mutex // guards both
 	health map[string]string
 	alive  bool // leases do not end
+	blind  bool // there are no probes
 }
 
 // newHolding starts with nodes 10.0.0.1, 10.0.0.2 and so on, all of them well.
@@ -34,7 +35,7 @@ func newHolding(t *testing.T, nodes int, change func(*HolderOptions)) *holding {
 			defer h.mu.Unlock()
 			for address, word := range h.health {
 				for _, one := range strings.Fields(word) { // of each address that the name has
-					list = append(list, upstream.NodeStatus{Service: "s", Upstream: address, Health: one})
+					list = append(list, upstream.NodeStatus{Service: "s", Upstream: address, Health: one, Probed: !h.blind})
 				}
 			}
 			return list
@@ -149,10 +150,11 @@ func TestAServiceThatLosesAllLeasesKeepsTheNodesThatAreWell(t *testing.T) {
 	h.want(1)
 }
 
-// Without checks nobody knows whether they are well.
+// Without probes nobody knows whether they are well: requests tell of a node that dies only by failing.
 func TestWithoutHealthChecksNodesGoWithTheirLeases(t *testing.T) {
-	for _, word := range []string{"unchecked", "unresolved"} {
+	for _, word := range []string{"unchecked", "unresolved", "healthy"} {
 		h := newHolding(t, 2, nil)
+		h.blind = true
 		h.set(1, word)
 		h.set(2, word)
 		h.expire(1, 2)

@@ -15,6 +15,7 @@ type NodeStatus struct {
 	Zone        string
 	Health      string // "healthy", "unhealthy" by its probes, "ejected" for what it answered, "unresolved" while its name is, or "unchecked" where nobody looks
 	Why         string // of the latest change, and of the latest probe where that was bad
+	Probed      bool   // there are probes, so that one that died is seen to be unhealthy without a request
 	Connections int    // open, of all workers
 }
 
@@ -43,7 +44,7 @@ func (s *serviceState) status() []NodeStatus {
 	list := make([]NodeStatus, 0, len(s.members))
 	for _, m := range s.members {
 		n := m.node
-		one := NodeStatus{Service: s.name, Upstream: n.Address, Address: n.addr.String(), Weight: m.weight, Priority: m.tier, Zone: m.zone, Why: n.why, Connections: n.Conns()}
+		one := NodeStatus{Service: s.name, Upstream: n.Address, Address: n.addr.String(), Weight: m.weight, Priority: m.tier, Zone: m.zone, Why: n.why, Probed: active != nil, Connections: n.Conns()}
 		if n.checker != nil && n.checker.last != nil {
 			one.Why = "probe: " + n.checker.last.Error()
 		}
