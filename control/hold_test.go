@@ -193,7 +193,7 @@ func TestABatchThatTakesManyServicesAsksTheChecksOnce(t *testing.T) {
 		o.Health = func() (list []upstream.NodeStatus) {
 			asked++
 			for _, s := range services {
-				list = append(list, upstream.NodeStatus{Service: s, Upstream: address(1), Health: healthy})
+				list = append(list, upstream.NodeStatus{Service: s, Upstream: address(1), Health: healthy, Probed: true})
 			}
 			return list
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"sluice/codec"
+	"sluice/codec/h2"
 	"sluice/internal/testnet"
 	"sluice/internal/unit"
 	"sluice/upstream"
@@ -149,6 +151,29 @@ func TestTimeoutsOfClientsAreRead(t *testing.T) {
 		if got := parseGRPCTimeout([]byte(text)); got != want {
 			t.Errorf("%q is %v, want %v", text, got, want)
 		}
+	}
+}
+
+// A node that keeps the client's deadline too, as gRPC's do, gives the call up when it is over: that is no failure of it, whoever is first.
+func TestANodeThatKeepsTheClientsDeadlineIsWell(t *testing.T) {
+	const asked = 50*time.Millisecond + 1 // over before a tick of the wheel tells
+	called, over := make(chan struct{}), make(chan struct{})
+	n := newNode(t, speakH2(func(c *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte {
+		close(called)
+		c.await(over)
+		return conn.AppendReset(nil, s, h2.Cancel)
+	}))
+	other := newNodeAt(t, "127.0.0.2:0", speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte { return okH2(conn, s) }))
+	g := newGateway(t, []string{n.addr, other.addr}, overHTTP2, withClock(), ejecting, withService(func(c *upstream.Config) { c.Health.Passive.ConsecutiveFailures = 1 }))
+	b := g.connect(t)
+	b.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nGrpc-Timeout: 50000001n\r\n\r\n")
+	testnet.Receive(t, "the call", called)
+	g.await(t, "the exchange to wait", waitingFor(waitHead))
+	g.pass(t, asked)
+	close(over)
+	b.answer().wantError(t, 504, "upstream_timeout")
+	if got := g.states()[n.addr]; got != "healthy" {
+		t.Errorf("the node is %s", got)
 	}
 }
 

@@ -139,6 +139,10 @@ func (x *Exchange) callConnected() {
 
 // callFailed tells that the try under way has come to nothing.
 func (x *Exchange) callFailed(e *fault.Error) {
+	if x.deadline.Over(x.worker.loop.Now()) {
+		x.outOfTime() // a node that keeps the deadline too may give the call up before the wheel has told of it here
+		return
+	}
 	x.stale = x.call != nil && x.call.reused()
 	x.countFailed(&x.try, x.call, e)
 	x.dropCall()

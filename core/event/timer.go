@@ -31,6 +31,9 @@ type Timer struct {
 // Armed reports whether t will expire.
 func (t *Timer) Armed() bool { return t.deadline != 0 }
 
+// Over reports whether the time of t has come, which the wheel tells up to a tick later.
+func (t *Timer) Over(now int64) bool { return t.deadline != 0 && now >= t.deadline }
+
 // wheel is a hashed timer wheel. A timer that is pushed back or stopped, as happens with every request on a kept-alive connection, stays
 // linked where it is and is looked at again when that slot comes round: so both are one store, and touch no neighbour's memory.
 type wheel struct {
