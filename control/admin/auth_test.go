@@ -97,7 +97,7 @@ func TestAnEmptyTokenLetsNobodyIn(t *testing.T) {
 
 func TestUnknownCallsAreProblemsToThoseWithTheToken(t *testing.T) {
 	g := newGateway(t)
-	for _, path := range []string{"/", "/v1", "/v1/nothing", "/v1/routes/", "/v1/routes/a/b", "/v1/secrets"} {
+	for _, path := range []string{"/", "/v1", "/v1/nothing", "/v1/routes/", "/v1/routes/a/b", "/v1/routes/..", "/v1/secrets"} {
 		g.do("GET", path, "").want(404)
 	}
 	got := g.do("POST", "/v1/routes", "{}").want(http.StatusMethodNotAllowed)

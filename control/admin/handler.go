@@ -82,13 +82,14 @@ func orProblem(mux *http.ServeMux) http.Handler {
 		}
 		said := statusOnly{header: make(http.Header), status: http.StatusNotFound}
 		refuse.ServeHTTP(&said, r)
-		detail := "there is no such call"
+		status, detail := http.StatusNotFound, "there is no such call" // nor where the mux would lead, for a path such as /v1/routes/..
 		if said.status == http.StatusMethodNotAllowed {
+			status = said.status
 			allow := said.header.Get("Allow")
 			w.Header().Set("Allow", allow)
 			detail = "the call exists with " + allow
 		}
-		writeProblem(w, said.status, detail)
+		writeProblem(w, status, detail)
 	})
 }
 
