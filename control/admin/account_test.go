@@ -110,6 +110,19 @@ func TestAccountsHaveNoDryRun(t *testing.T) {
 	}
 }
 
+// A problem says where it is, and not what was sent: an object with an unknown key may be right in what is secret.
+func TestProblemsDoNotShowWhatWasSent(t *testing.T) {
+	g := newGateway(t)
+	for path, body := range map[string]string{
+		"/v1/users": `{"name":"bob","role":"viewer","password":"` + testPassword + `","pasword":"x"}`,
+		"/v1/apply": `{"resources":[{"key":"consumers/a","value":{"credentials":{"key-auth":{"key":"` + testPassword + `"}}}}],"prune":"` + testPassword + `"}`,
+	} {
+		if got := g.do("POST", path, body).want(422); strings.Contains(got.body, testPassword) || !strings.Contains(got.body, `"location":"body`) {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+}
+
 // The calls on accounts do what the commands do, and show names and roles alone.
 func TestAccountsCanBeAdministeredOverTheAPI(t *testing.T) {
 	g := newGateway(t)

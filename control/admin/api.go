@@ -55,6 +55,7 @@ func apiConfig(version string) huma.Config {
 		},
 		Formats:       map[string]huma.Format{jsonType: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: jsonType,
+		Transformers:  []huma.Transformer{withoutSent},
 		// "?dryrun=1" must not write.
 		RejectUnknownQueryParameters: true,
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/bytedance/sonic"
 	"github.com/danielgtaylor/huma/v2"
@@ -32,6 +33,18 @@ func unparsable(err error) error {
 // refused is the answer to a request that is well formed, but does not say what is wanted at the place where: "body", "path.id".
 func refused(where string, err error) error {
 	return huma.NewError(http.StatusUnprocessableEntity, "the request is not valid: nothing was changed", details(where, err)...)
+}
+
+// withoutSent takes what was sent in a body out of a problem: huma shows the whole object beside one unknown key, with the password or the private key in it.
+func withoutSent(_ huma.Context, _ string, answer any) (any, error) {
+	if p, ok := answer.(*huma.ErrorModel); ok {
+		for _, e := range p.Errors {
+			if strings.HasPrefix(e.Location, "body") {
+				e.Value = nil
+			}
+		}
+	}
+	return answer, nil
 }
 
 // details lists what err holds, each with its JSON path below where.
