@@ -144,7 +144,7 @@ func TestAPutTellsItsWarnings(t *testing.T) {
 // Contract, section 1: which route would match, why the others lost, which plugins would run, which node would be picked.
 func TestExplainSaysWhatWouldBecomeOfARequest(t *testing.T) {
 	o := newOperator(t)
-	o.ok(`{"service_name":"s","upstream":"127.0.0.1:1"}`, "put", "nodes")
+	o.ok(`{"nodes":[{"upstream":"127.0.0.1:1"}],"health":{"active":{"type":"none"}}}`, "put", "services", "s") // where nobody listens, which no probe is to find out
 	o.ok(`{"prefix":"/api/*","service_name":"s","plugins":{"request-id":{},"proxy-rewrite":{"uri":"/x"}}}`, "put", "routes", "api")
 	o.ok(`{"prefix":"/api/*","when":"header('x-canary') == '1'","service_name":"s","methods":["GET"]}`, "put", "routes", "canary")
 	o.ok(`{"prefix":"/*","service_name":"s"}`, "put", "routes", "all")
