@@ -11,14 +11,15 @@ type job struct {
 	path        string // of the origin
 	size        int64  // of its answer's body, in bytes; checked
 	connections int
-	threads     int   // of wrk; 0 = 1
-	upload      int64 // bytes of a request body; 0 = a GET
-	pipeline    int   // requests that are sent at once; 0 = one, by wrk
-	streams     int   // requests at once on each connection, over HTTP/2; 0 = HTTP/1.1
-	grpc        bool  // unary calls, over HTTP/2
-	h2load      bool  // of those by h2load, which takes their messages for bodies and knows no status
-	fresh       bool  // a new connection for every request
-	changes     int   // routes that are changed each second meanwhile, where the rival can be told without a reload
+	threads     int    // of wrk; 0 = 1
+	upload      int64  // bytes of a request body; 0 = a GET
+	pipeline    int    // requests that are sent at once; 0 = one, by wrk
+	streams     int    // requests at once on each connection, over HTTP/2; 0 = HTTP/1.1
+	grpc        bool   // unary calls, over HTTP/2
+	h2load      bool   // of those by h2load, which takes their messages for bodies and knows no status
+	page        string // of another origin that asks, as its Origin says; "" = none
+	fresh       bool   // a new connection for every request
+	changes     int    // routes that are changed each second meanwhile, where the rival can be told without a reload
 	handshake   handshake
 }
 
@@ -38,6 +39,9 @@ func (j job) script() string {
 	var b strings.Builder
 	if j.fresh {
 		b.WriteString("wrk.headers[\"Connection\"] = \"close\"\n")
+	}
+	if j.page != "" {
+		fmt.Fprintf(&b, "wrk.headers[\"Origin\"] = %q\n", j.page)
 	}
 	if j.upload > 0 {
 		fmt.Fprintf(&b, "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", %d)\n", j.upload)

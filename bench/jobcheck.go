@@ -41,6 +41,11 @@ func checkJob(ctx context.Context, r *rival) error {
 			return err
 		}
 	}
+	if r.setup.plugins {
+		if err := checkPlugins(ctx, r); err != nil {
+			return err
+		}
+	}
 	lies := http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Proto": {"ftp"}}
 	ask := func() (string, http.Header, error) { return get(ctx, r.url(checkPath), lies) }
 	if err := checkFields(r, ask); err != nil || !r.setup.grpc {

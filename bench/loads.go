@@ -88,6 +88,11 @@ var loadScenarios = []scenario{
 	loadScenario("features", "a small GET with an access log, a request id and a rewritten target", func(o *options) []variant {
 		return []variant{{setup: setup{accessLog: true, rewrite: true}, job: smallJob(o.connections)}}
 	}),
+	loadScenario("plugins", "a small GET with five plugins: request id, rewritten target, clients by address, a field for the answer, a page of another origin", func(o *options) []variant {
+		j := smallJob(o.connections)
+		j.page = pluginsOrigin
+		return []variant{{setup: setup{rewrite: true, plugins: true}, job: j}}
+	}),
 	loadScenario("routes", "a small GET beside other routes", func(o *options) []variant {
 		var list []variant
 		for _, n := range o.routes {

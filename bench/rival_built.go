@@ -12,7 +12,7 @@ import (
 // the plain job alone.
 func startBuilt(name string) start {
 	return func(ctx context.Context, h *harness, dir string, s setup) (*rival, error) {
-		if s.accessLog || s.tls || s.grpc || s.rewrite || s.routes > 0 {
+		if s.accessLog || s.tls || s.grpc || s.rewrite || s.plugins || s.routes > 0 {
 			return nil, fmt.Errorf("%w: %s does the plain job only: leave it out of this scenario", errUsage, name)
 		}
 		binary := filepath.Join(h.dir, name+"-binary")

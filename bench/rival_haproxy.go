@@ -34,7 +34,7 @@ frontend in
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Real-IP %[src]
   http-response set-header X-Request-Id %[unique-id]
-{log}{rewrite}{routes}{grpc}  default_backend origin
+{log}{target}{routes}{grpc}  default_backend origin
 
 backend origin
   server origin 127.0.0.1:{origin} pool-max-conn -1
@@ -76,7 +76,7 @@ func startHAProxy(ctx context.Context, h *harness, dir string, s setup) (*rival,
 	}
 	conf := filepath.Join(dir, "haproxy.cfg")
 	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{connections}", maxIdle+500, "{workers}", s.workerCount(),
-		"{ssl}", ssl, "{scheme}", scheme, "{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{rewrite}", when(s.rewrite, haproxyRewrite), "{routes}", routes,
+		"{ssl}", ssl, "{scheme}", scheme, "{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{target}", s.target(haproxyRewrite, haproxyPlugins), "{routes}", routes,
 		"{grpc}", when(s.grpc, "  use_backend origin-http2 if { path_beg "+grpcPath+" }\n"))
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, fmt.Errorf("haproxy: %w", err)

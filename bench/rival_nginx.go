@@ -24,7 +24,7 @@ events { worker_connections {connections}; }
 // would be counted as a cost of forwarding. The client address replaces X-Forwarded-For, as every gateway does that trusts no peer.
 const nginxProxy = nginxMain + `
 http {
-{log}  tcp_nodelay on;
+{log}{pages}  tcp_nodelay on;
   keepalive_timeout 120s;
   keepalive_requests 1000000000;
   client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; scgi_temp_path tmp;
@@ -52,7 +52,7 @@ http {
     proxy_set_header X-Real-IP $remote_addr;
     proxy_set_header X-Request-Id $request_id;
     add_header X-Request-Id $request_id always;
-{routes}{rewrite}{grpc}    location / { proxy_pass http://origin; }
+{routes}{target}{grpc}    location / { proxy_pass http://origin; }
   }
 }
 `
@@ -116,7 +116,7 @@ func startNginx(ctx context.Context, h *harness, dir string, s setup) (*rival, e
 		log = nginxLog
 	}
 	r, err := h.runNginx("nginx", dir, nginxProxy, "{http2}", http2, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{keep}", max(64, h.opt.mostConnections()), "{workers}", s.workerCount(),
-		"{ssl}", ssl, "{certificate}", certificate, "{grpc}", when(s.grpc, fill(nginxGRPC, "{grpcPath}", grpcPath)), "{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{rewrite}", when(s.rewrite, nginxRewrite))
+		"{ssl}", ssl, "{certificate}", certificate, "{grpc}", when(s.grpc, fill(nginxGRPC, "{grpcPath}", grpcPath)), "{reuseport}", when(s.workerCount() > 1, " reuseport"), "{log}", log, "{routes}", routes, "{pages}", when(s.plugins, fillPlugins(nginxPluginsMap)), "{target}", s.target(nginxRewrite, nginxPlugins))
 	if err != nil {
 		return nil, err
 	}

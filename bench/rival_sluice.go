@@ -106,7 +106,10 @@ func startSluice(ctx context.Context, h *harness, dir string, s setup) (*rival, 
 		return nil, err
 	}
 	route := sluiceRoute
-	if s.rewrite {
+	switch {
+	case s.plugins:
+		route = fillPlugins(sluicePlugins)
+	case s.rewrite:
 		route = sluiceRewrite
 	}
 	if err := api.put(ctx, "/v1/routes/bench", route); err != nil {

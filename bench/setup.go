@@ -13,6 +13,7 @@ type setup struct {
 	tls       bool // clients come over TLS
 	grpc      bool // calls of gRPC are forwarded to the origin over HTTP/2
 	rewrite   bool // the target loses its first segment by a regular expression
+	plugins   bool // beside that, the work of plugins.go; only with rewrite
 	routes    int  // routes for other paths, beside the one that is asked
 
 	storeApart bool // Sluice's etcd is a process of its own, whose CPU and memory do not count
@@ -26,6 +27,17 @@ func (s setup) asked(path string) string {
 		return rewritePrefix + path
 	}
 	return path
+}
+
+// target returns what a configuration has for the route that takes the first segment off: nothing, that alone, or with the work of five plugins.
+func (s setup) target(rewrite, plugins string) string {
+	switch {
+	case s.plugins:
+		return fillPlugins(plugins)
+	case s.rewrite:
+		return rewrite
+	}
+	return ""
 }
 
 // rewritePrefix is what is taken off by the regular expression, as the seed system's own benchmark does it.
@@ -47,6 +59,9 @@ func (s setup) String() string {
 	}
 	if s.rewrite {
 		text += ", rewriting"
+	}
+	if s.plugins {
+		text += ", five plugins"
 	}
 	if s.storeApart {
 		text += ", etcd apart"

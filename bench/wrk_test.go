@@ -55,6 +55,7 @@ func TestTheScriptHasWhatTheJobAsksFor(t *testing.T) {
 	for want, j := range map[string]job{
 		`wrk.headers["Connection"] = "close"`: {fresh: true},
 		`string.rep("x", 4096)`:               {upload: 4096},
+		`wrk.headers["Origin"] = "https://a"`: {page: "https://a"},
 	} {
 		if !strings.Contains(j.script(), want) || !strings.Contains(j.script(), wrkReport) {
 			t.Errorf("%+v: %s", j, j.script())
