@@ -165,8 +165,12 @@ type Effect struct {
 	Shadowed bool // it gets nothing any more; otherwise it loses a part of its requests
 }
 
-// Effects returns which other routes are shadowed or lose traffic by the routes that the change puts: at most so many; more tells that there may be others.
+// Effects returns which other routes are shadowed or lose traffic by the routes that the change puts, each once: at most so many; more tells that there may be others.
 func (l *Linter) Effects(most int) (list []Effect, more bool) {
+	place := make(map[string]int) // in list; -1 = the change names it
+	for i := range l.rules {
+		place[l.rules[i].ID] = -1
+	}
 	for i := range l.rules {
 		met := l.overlaps(i)
 		if slices.ContainsFunc(met.overlaps, func(o router.Overlapping[*proxy.Route]) bool { return o.Overlap == router.Covers }) {
@@ -174,13 +178,20 @@ func (l *Linter) Effects(most int) (list []Effect, more bool) {
 		}
 		more = more || !met.whole
 		for _, o := range met.overlaps {
-			if len(list) == most {
-				return list, true
-			}
 			if o.Overlap == router.Ties && o.Rule.ID < l.rules[i].ID {
 				continue
 			}
-			list = append(list, Effect{Route: o.Rule.ID, Shadowed: o.Overlap == router.Covered})
+			at, known := place[o.Rule.ID]
+			switch {
+			case known && at >= 0:
+				list[at].Shadowed = list[at].Shadowed || o.Overlap == router.Covered
+			case known:
+			case len(list) == most:
+				return list, true
+			default:
+				place[o.Rule.ID] = len(list)
+				list = append(list, Effect{Route: o.Rule.ID, Shadowed: o.Overlap == router.Covered})
+			}
 		}
 	}
 	return list, more
