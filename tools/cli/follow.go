@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// storePatience is how long a start waits for the store where there is a last good state on disk to serve instead.
-	storePatience = time.Second
+	// storePatience is how long a start waits for the store where there is a last good state on disk to serve instead: with what else a start takes, it serves
+	// within a second.
+	storePatience = 750 * time.Millisecond
 
 	// resyncJitter spreads the full reads of gateways that have lost their watch by the same cause. The embedded store has one gateway.
 	resyncJitter = 2 * time.Second
@@ -128,7 +129,7 @@ func (g *gateway) rebuild(ctx context.Context) {
 	}
 }
 
-// firstSnapshot waits for the store's first word. Where there is a last good state on disk it waits a second, and then that is served. Nobody waits for an embedded store that
+// firstSnapshot waits for the store's first word. Where there is a last good state on disk it waits storePatience, and then that is served. Nobody waits for an embedded store that
 // cannot be started.
 func (g *gateway) firstSnapshot(ctx context.Context) error {
 	if g.embedded != nil && g.embedded.dead != nil {
