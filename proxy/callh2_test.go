@@ -64,23 +64,7 @@ func TestCallsShareConnectionsToANodeThatSpeaksHTTP2(t *testing.T) {
 		echo(w, r)
 	})
 	g := newGateway(t, []string{node}, overHTTP2)
-	client := h2cClient(t)
-	var running sync.WaitGroup
-	for i := range 50 {
-		running.Go(func() {
-			body := bytes.Repeat([]byte{byte('a' + i%26)}, i*7919)
-			resp, err := client.Post("http://"+g.addr+"/", "text/plain", bytes.NewReader(body))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			got, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if err != nil || !bytes.Equal(got, body) {
-				t.Errorf("%d: %v, %d bytes of %d", i, err, len(got), len(body))
-			}
-		})
-	}
+	running := g.echoes(t, 50)
 	arrived.Wait()
 	close(release)
 	running.Wait()

@@ -22,16 +22,7 @@ func (g *gateway) drainNow(t *testing.T) <-chan error {
 }
 
 func TestADrainAnswersWhatIsInFlightAndEndsWhatIsIdle(t *testing.T) {
-	asked, answer := make(chan struct{}, 1), make(chan struct{})
-	n := newNode(t, func(c *nodeConn) {
-		for head := c.head(); head != ""; head = c.head() {
-			if strings.HasPrefix(head, "GET /slow") {
-				asked <- struct{}{}
-				c.await(answer)
-			}
-			c.write(ok)
-		}
-	})
+	n, asked, answer := slowNode(t)
 	g := newGateway(t, []string{n.addr}, withWorkers(2))
 	idle, busy, reading := g.connect(t), g.connect(t), g.connect(t)
 	idle.wantGet("ok")

@@ -45,12 +45,11 @@ func TestARequestOfHTTP2IsForwardedAndAnswered(t *testing.T) {
 	}
 }
 
-func TestManyRequestsShareAConnectionOfHTTP2(t *testing.T) {
-	node := origin(t, echo)
-	g := newGateway(t, []string{node})
+// echoes begins that many requests on one connection of HTTP/2, whose bodies are to come back as they are.
+func (g *gateway) echoes(t *testing.T, n int) *sync.WaitGroup {
 	client := h2cClient(t)
-	var running sync.WaitGroup
-	for i := range 50 {
+	running := new(sync.WaitGroup)
+	for i := range n {
 		running.Go(func() {
 			body := bytes.Repeat([]byte{byte('a' + i%26)}, i*7919)
 			resp, err := client.Post("http://"+g.addr+"/", "text/plain", bytes.NewReader(body))
@@ -65,7 +64,13 @@ func TestManyRequestsShareAConnectionOfHTTP2(t *testing.T) {
 			}
 		})
 	}
-	running.Wait()
+	return running
+}
+
+func TestManyRequestsShareAConnectionOfHTTP2(t *testing.T) {
+	node := origin(t, echo)
+	g := newGateway(t, []string{node})
+	g.echoes(t, 50).Wait()
 	if n := g.openConns(); n != 1 {
 		t.Errorf("%d connections", n)
 	}

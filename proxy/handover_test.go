@@ -76,16 +76,7 @@ func TestAHandOverAnswersTheNextRequestOfEveryConnection(t *testing.T) {
 
 // Requests that have come behind the one that is answered would be lost by a "close" too early.
 func TestAHandOverAnswersAPipelineToItsEnd(t *testing.T) {
-	asked, answer := make(chan struct{}, 1), make(chan struct{})
-	n := newNode(t, func(c *nodeConn) {
-		for head := c.head(); head != ""; head = c.head() {
-			if strings.HasPrefix(head, "GET /slow") {
-				asked <- struct{}{}
-				c.await(answer)
-			}
-			c.write(ok)
-		}
-	})
+	n, asked, answer := slowNode(t)
 	g := newGateway(t, []string{n.addr})
 	b := g.connect(t)
 	b.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 3))

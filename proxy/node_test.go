@@ -163,6 +163,22 @@ func answering(answer string) func(*nodeConn) {
 	}
 }
 
+// slowNode is a node that answers at once, but for GET /slow: it tells the test of each, and answers those once answer is closed.
+func slowNode(t testing.TB) (n *node, asked <-chan struct{}, answer chan struct{}) {
+	t.Helper()
+	came, answer := make(chan struct{}, 1), make(chan struct{})
+	n = newNode(t, func(c *nodeConn) {
+		for head := c.head(); head != ""; head = c.head() {
+			if strings.HasPrefix(head, "GET /slow") {
+				came <- struct{}{}
+				c.await(answer)
+			}
+			c.write(ok)
+		}
+	})
+	return n, came, answer
+}
+
 // closedPort returns an address where nobody listens.
 func closedPort(t testing.TB) string {
 	t.Helper()

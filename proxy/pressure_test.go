@@ -3,7 +3,6 @@ package proxy
 import (
 	"os"
 	"os/exec"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -32,16 +31,7 @@ func (g *gateway) awaitPressure(t testing.TB, p pressure) {
 func TestAGatewayThatIsShortOfMemoryShedsAndRecovers(t *testing.T) {
 	var percent atomic.Uint64
 	percent.Store(50)
-	asked, answer := make(chan struct{}, 1), make(chan struct{})
-	n := newNode(t, func(c *nodeConn) {
-		for head := c.head(); head != ""; head = c.head() {
-			if strings.HasPrefix(head, "GET /slow") {
-				asked <- struct{}{}
-				c.await(answer)
-			}
-			c.write(ok)
-		}
-	})
+	n, asked, answer := slowNode(t)
 	g := newGateway(t, []string{n.addr}, withMemory(&percent), withLog())
 	busy, kept, idle := g.connect(t), g.connect(t), g.connect(t)
 	busy.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -222,16 +212,7 @@ func TestIdleConnectionsGiveWayWhereDescriptorsAreShort(t *testing.T) {
 	if !inChild(t) {
 		return
 	}
-	asked, answer := make(chan struct{}, 1), make(chan struct{})
-	n := newNode(t, func(c *nodeConn) {
-		for head := c.head(); head != ""; head = c.head() {
-			if strings.HasPrefix(head, "GET /slow") {
-				asked <- struct{}{}
-				c.await(answer)
-			}
-			c.write(ok)
-		}
-	})
+	n, asked, answer := slowNode(t)
 	g := newGateway(t, []string{n.addr})
 	busy := g.connect(t)
 	busy.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -29,17 +29,8 @@ type crowd struct {
 	first error      // the first thing that went wrong
 }
 
-// gather begins with n clients. The test must call disperse.
-func gather(address, path string, n int) *crowd {
-	c := &crowd{address: address, path: path}
-	for range n {
-		c.clients.Go(c.client)
-	}
-	return c
-}
-
-// gatherTLS is gather over TLS.
-func gatherTLS(address, path string, n int, config *tls.Config) *crowd {
+// gather begins with n clients, over TLS where there is a config. The test must call disperse.
+func gather(address, path string, n int, config *tls.Config) *crowd {
 	c := &crowd{address: address, path: path, tls: config}
 	for range n {
 		c.clients.Go(c.client)
@@ -58,23 +49,32 @@ func gatherHTTP2(address, path string, n int, config *tls.Config) *crowd {
 			for !c.stop.Load() {
 				resp, err := client.Get("https://" + address + path)
 				if err == nil {
-					_, err = io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
+					err = c.took(resp)
 				}
-				if err == nil && (resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2) {
-					err = fmt.Errorf("status %s, %s", resp.Status, resp.Proto)
+				if err == nil && resp.ProtoMajor != 2 {
+					err = fmt.Errorf("it is %s", resp.Proto)
 				}
 				if err != nil {
-					c.failed.Add(1)
-					c.note(err)
-					continue
+					c.note(&c.failed, err)
 				}
-				c.asked.Add(1)
 			}
 			transport.CloseIdleConnections()
 		})
 	}
 	return c
+}
+
+// took reads an answer to its end, and counts it where it is a good one.
+func (c *crowd) took(resp *http.Response) error {
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", resp.Status)
+	}
+	c.asked.Add(1)
+	return nil
 }
 
 func (c *crowd) dial() (net.Conn, error) {
@@ -90,13 +90,11 @@ func (c *crowd) client() {
 	for !c.stop.Load() {
 		conn, err := c.dial()
 		if err != nil {
-			c.refused.Add(1)
-			c.note(err)
+			c.note(&c.refused, err)
 			continue
 		}
 		if err := c.talk(conn); err != nil {
-			c.failed.Add(1)
-			c.note(err)
+			c.note(&c.failed, err)
 		}
 		conn.Close()
 	}
@@ -114,13 +112,9 @@ func (c *crowd) talk(conn net.Conn) error {
 		if err != nil {
 			return err
 		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		if err := c.took(resp); err != nil {
 			return err
 		}
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("status %s", resp.Status)
-		}
-		c.asked.Add(1)
 		if resp.Close {
 			c.closed.Add(1)
 			return nil
@@ -129,7 +123,9 @@ func (c *crowd) talk(conn net.Conn) error {
 	return nil
 }
 
-func (c *crowd) note(err error) {
+// note counts what went wrong.
+func (c *crowd) note(count *atomic.Int64, err error) {
+	count.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.first == nil {

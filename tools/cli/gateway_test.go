@@ -158,7 +158,7 @@ func TestAnExternalStoreIsFollowedUnderLoadWithoutAFailedRequest(t *testing.T) {
 	put("routes/base", `{"prefix":"/base/*","service_name":"s"}`)
 	g := startTest(t, func(c *file.Config) { c.Etcd.Endpoints = []string{external.Endpoint()} })
 
-	clients := gather(g.server.Addrs()[0].String(), "/base/x", 1)
+	clients := gather(g.server.Addrs()[0].String(), "/base/x", 1, nil)
 	for i := range 50 {
 		put(fmt.Sprintf("routes/r%d", i), fmt.Sprintf(`{"prefix":"/r%d/*","service_name":"s"}`, i))
 		eventually(t, "the route is in force", func() bool { status, _ := g.get(t, fmt.Sprintf("/r%d/x", i)); return status == 200 })

@@ -210,7 +210,7 @@ func TestTrafficDoesNotNoticeThatTheStoreIsAway(t *testing.T) {
 	store.put("services/s", fmt.Sprintf(`{"nodes":[{"upstream":%q}]}`, o.Addr()))
 	store.put("routes/base", `{"prefix":"/base","service_name":"s"}`)
 	g := startTest(t, func(c *file.Config) { c.Etcd.Endpoints = []string{store.server.Endpoint()} })
-	clients := gather(g.server.Addrs()[0].String(), "/base", 1)
+	clients := gather(g.server.Addrs()[0].String(), "/base", 1, nil)
 	for i := range 2 {
 		store.stop()
 		eventually(t, "the loss is noticed", func() bool { return !g.storeStatus(t).Connected })

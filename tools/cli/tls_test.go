@@ -47,7 +47,7 @@ func TestUpgradesLoseNothingOverTLSAndHTTP2(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode == 200
 	})
-	crowds := []*crowd{gatherTLS(p.address, "/x/1", 16, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone())}
+	crowds := []*crowd{gather(p.address, "/x/1", 16, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone())}
 	for n := range 2 {
 		before := make([]int64, len(crowds))
 		for i, c := range crowds {

@@ -24,7 +24,7 @@ import (
 func TestTenUpgradesInARowLoseNothing(t *testing.T) {
 	p := run(t, baseConfig)
 	p.route(startOrigin(t, "a").Addr())
-	c := gather(p.address, "/x/1", 64)
+	c := gather(p.address, "/x/1", 64, nil)
 	var longest, total time.Duration
 	const upgrades = 10
 	for range upgrades {
@@ -223,7 +223,7 @@ func TestASignalHurriesAProcessThatHasBeenReplaced(t *testing.T) {
 func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
 	p := run(t, baseConfig)
 	p.route(startOrigin(t, "a").Addr())
-	c := gather(p.address, "/x/1", 16)
+	c := gather(p.address, "/x/1", 16, nil)
 	pid := p.pid()
 	good := p.path + "-good"
 	if err := os.Rename(p.path, good); err != nil {
@@ -269,7 +269,7 @@ func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
 func TestAnUpgradeChangesWorkersAndListeners(t *testing.T) {
 	p := run(t, baseConfig)
 	p.route(startOrigin(t, "a").Addr())
-	c := gather(p.address, "/x/1", 8)
+	c := gather(p.address, "/x/1", 8, nil)
 	for i, workers := range []int{4, 1, 3} {
 		config := strings.Replace(baseConfig, "workers: 2", fmt.Sprint("workers: ", workers), 1)
 		if i == 1 {
