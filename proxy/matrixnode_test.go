@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -160,7 +161,7 @@ func (s *nodeShim) get() (*shimConn, error) {
 		s.idle = s.idle[:last]
 		s.mu.Unlock()
 		_ = c.SetReadDeadline(time.Unix(1, 0))
-		if <-c.watched {
+		if <-c.watched && c.quiet() {
 			_ = c.SetReadDeadline(time.Time{})
 			return c, nil
 		}
@@ -187,6 +188,21 @@ func (s *nodeShim) put(c *shimConn) {
 			c.Close()
 		}
 	}()
+}
+
+// quiet reports whether the node has sent nothing that was not asked for, nor its end: whoever was to watch may not have come to it yet, and a deadline that is over comes before what is
+// there.
+func (c *shimConn) quiet() bool {
+	raw, err := c.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	err = raw.Control(func(fd uintptr) {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = err == syscall.EAGAIN
+	})
+	return err == nil && quiet
 }
 
 // ServeHTTP passes a request on, and its answer back.
