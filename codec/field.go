@@ -164,10 +164,10 @@ func looksLike(name []byte, lower string) bool {
 }
 
 // HopByHop reports whether the field speaks to the next hop alone and goes no further (RFC 9110 §7.6.1). The framing fields
-// are not among them: who serializes a message writes those from its Framing.
+// are not among them: who serializes a message writes those from its Framing. Nor is Trailer: it tells of fields that go on, and many a server looks at no others (§6.6.2).
 func (id FieldID) HopByHop() bool {
 	switch id {
-	case FieldConnection, FieldTE, FieldTrailer, FieldUpgrade, FieldKeepAlive, FieldProxyConnection,
+	case FieldConnection, FieldTE, FieldUpgrade, FieldKeepAlive, FieldProxyConnection,
 		FieldProxyAuthenticate, FieldProxyAuthorization, FieldHTTP2Settings:
 		return true
 	}

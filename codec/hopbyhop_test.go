@@ -10,7 +10,9 @@ import (
 func TestHopByHopFieldsGoNoFurther(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"nothing to do", "Host: a|X: 1", "Host=a X=1"},
-		{"those that are known", "Host: a|Connection: close|Keep-Alive: 1|Proxy-Connection: x|TE: gzip|Trailer: x|Upgrade: x|Proxy-Authorization: x|Proxy-Authenticate: x|HTTP2-Settings: x|X: 1", "Host=a X=1"},
+		{"those that are known", "Host: a|Connection: close|Keep-Alive: 1|Proxy-Connection: x|TE: gzip|Upgrade: x|Proxy-Authorization: x|Proxy-Authenticate: x|HTTP2-Settings: x|X: 1", "Host=a X=1"},
+		{"a trailer goes on, and so does what tells of it", "Host: a|Connection: close|Trailer: x", "Host=a Trailer=x"},
+		{"but not where it is named", "Connection: Trailer|Trailer: x|X: 1", "X=1"},
 		{"in any spelling", "CONNECTION: x|kEEP-aLIVE: 1|te: x|X: 1", ""},
 		{"those that are named", "Connection: ,a , B\t,,c|A: 1|b: 2|C: 3|c: 4|D: 5", "D=5"},
 		{"named by a later field", "A: 1|Connection: close|B: 2|Connection: a,b", ""},

@@ -32,11 +32,11 @@ func ValidFieldValue(value string) bool {
 }
 
 // ReservedField reports whether a field is the gateway's own to write, so that no plugin may set, add or remove it: the framing of the
-// body, Host (Request.SetHost), and what speaks to the next hop alone. "Content-Length: 0" from a plugin would let a body pass as the next
+// body and what it says of its end, Host (Request.SetHost), and what speaks to the next hop alone. "Content-Length: 0" from a plugin would let a body pass as the next
 // request.
 func ReservedField(name string) bool {
 	switch id := codec.LookupField([]byte(name)); id {
-	case codec.FieldHost, codec.FieldContentLength, codec.FieldTransferEncoding, codec.FieldExpect:
+	case codec.FieldHost, codec.FieldContentLength, codec.FieldTransferEncoding, codec.FieldTrailer, codec.FieldExpect:
 		return true
 	default:
 		return id.HopByHop()

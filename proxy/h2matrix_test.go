@@ -84,6 +84,7 @@ func matrixNode(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		_, _ = io.Copy(w, r.Body)
 		w.Header().Set(http.TrailerPrefix+"X-End", "end")
+		w.Header().Set(http.TrailerPrefix+"X-Request-End", r.Trailer.Get("X-Begun-With")) // net/http keeps what was announced
 	case "/204":
 		w.WriteHeader(204)
 	case "/304":
@@ -164,11 +165,13 @@ var matrixCases = []matrixCase{
 		}
 	}},
 	{"trailers and hints", func(t *testing.T, c *http.Client, base string, _ bool) {
-		resp, body, err := fetch(t, c, requestTo(t, "POST", base+"/trailers", strings.NewReader("body")))
-		if err != nil || body != "body" || resp.Trailer.Get("X-End") != "end" {
+		req := requestTo(t, "POST", base+"/trailers", io.MultiReader(strings.NewReader("body"))) // whose length nobody sees
+		req.Trailer = http.Header{"X-Begun-With": {"a body"}}
+		resp, body, err := fetch(t, c, req)
+		if err != nil || body != "body" || resp.Trailer.Get("X-End") != "end" || resp.Trailer.Get("X-Request-End") != "a body" {
 			t.Errorf("%v %q %v", err, body, resp.Trailer)
 		}
-		req := requestTo(t, "GET", base+"/hints", nil)
+		req = requestTo(t, "GET", base+"/hints", nil)
 		hinted := ""
 		req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 			Got1xxResponse: func(code int, h textproto.MIMEHeader) error {

@@ -103,6 +103,7 @@ func (c *call) ResponseHead(x plugin.Exchange) {
 	}
 	h.Set("Content-Type", c.media)
 	h.RemoveID(codec.FieldContentLength)
+	h.RemoveID(codec.FieldTrailer) // it will be in the body
 }
 
 // ResponseBody encodes a text.
