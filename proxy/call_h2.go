@@ -292,6 +292,9 @@ func (k *callH2) reset(ev *h2.Event) {
 	switch {
 	case ev.Err != nil:
 		k.failed(fault.New("read response", fault.Upstream, fault.UpstreamProtocol, ev.Err))
+	case ev.Code == h2.NoError && k.tunneled && k.x.responseEnded: // it has said all, and wants to hear no more
+		k.x.requestEnded = true
+		k.x.finish(false)
 	case ev.Code == h2.RefusedStream:
 		k.refuse()
 	case k.began:

@@ -329,6 +329,8 @@ func (x *Exchange) callDrained() {
 	switch {
 	case !x.requestEnded:
 		x.down.wantBody()
+	case x.state == stateTunnel && x.responseEnded:
+		x.tunnelEnded()
 	case slow:
 		x.awaitHead()
 	}

@@ -90,7 +90,7 @@ var (
 func newSession(w *worker, c *event.Conn, from client) *session {
 	s := &session{worker: w, conn: c, client: from, set: w.server.settings.Load(), born: w.loop.Now()}
 	s.timer.Owner, s.sendTimer.Owner = s, s
-	c.FailOnHangup()
+	c.FailOnHangup(true)
 	w.link(&s.seat, s, &s.client)
 	w.loop.SetTimer(&s.timer, s.set.timeouts.requestHeader)
 	return s
@@ -243,12 +243,17 @@ func (s *session) discard() {
 
 // reject refuses what the client has sent: nothing behind it can be trusted to be a request.
 func (s *session) reject(e *fault.Error) {
-	if s.phase == phaseHead {
-		s.request.req.Rebase(s.conn.Unread()) // the record wants what there is of the head, which may have moved since it was parsed
-	}
+	s.holdHead()
 	s.reuse = false
 	s.complete()
 	s.request.requestFailed(e)
+}
+
+// holdHead lets the record of a request whose head is not whole have what there is of that, which may have moved since it was parsed.
+func (s *session) holdHead() {
+	if s.phase == phaseHead {
+		s.request.req.Rebase(s.conn.Unread())
+	}
 }
 
 // EOF is the end of the client's side. A request that is whole is still answered.

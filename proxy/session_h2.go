@@ -77,7 +77,7 @@ func newSessionH2(w *worker, c *event.Conn, cl client) *sessionH2 {
 	s := &sessionH2{mux: mux{worker: w, out: c}, conn: c, client: cl, set: w.server.settings.Load(), filled: w.loop.Now()}
 	s.timer.Owner, s.frame.Owner, s.send.Owner, s.age.Owner = s, s, s, s
 	s.codec.Reset(h2.Options{StreamWindow: h2StreamWindow, ConnWindow: h2ConnWindow, Connect: true, MaxBlock: maxBlock(s.set)})
-	c.FailOnHangup()
+	c.FailOnHangup(true)
 	c.GatherTurn()
 	w.link(&s.seat, s, &s.client)
 	c.Commit(s.codec.AppendPreface(c.Buffer()))

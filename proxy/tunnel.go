@@ -111,7 +111,7 @@ func (x *Exchange) tunnelUpEnd() {
 	x.requestEnded = true
 	x.call.sendEnd(nil)
 	if x.responseEnded {
-		x.finish(false)
+		x.tunnelEnded()
 	}
 }
 
@@ -119,10 +119,19 @@ func (x *Exchange) tunnelUpEnd() {
 func (x *Exchange) tunnelDownEnd() {
 	x.responseEnded = true
 	if x.requestEnded {
-		x.finish(false)
+		x.tunnelEnded()
 		return
 	}
 	x.down.endTunnel()
+}
+
+// tunnelEnded ends the exchange where both sides have ended theirs: as soon as the node has taken what the client has said last, or has taken nothing for as long as a tunnel may be silent.
+func (x *Exchange) tunnelEnded() {
+	if x.call.congested() {
+		x.await(waitTunnel)
+		return
+	}
+	x.finish(false)
 }
 
 // endTunnel is the part of finish that is a tunnel's: it counts the end, and lets the node have the client's last bytes where both have ended in order.
@@ -146,8 +155,11 @@ func (s *session) tunnel() {
 	s.conn.Resume()
 }
 
-// endTunnel ends our side: the node has nothing more to say.
-func (s *session) endTunnel() { s.conn.Shutdown() }
+// endTunnel ends our side: the node has nothing more to say. What the client has said is still to reach the node when it hangs up.
+func (s *session) endTunnel() {
+	s.conn.FailOnHangup(false)
+	s.conn.Shutdown()
+}
 
 // readTunnel hands on what the client sends.
 func (s *session) readTunnel() {

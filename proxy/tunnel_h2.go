@@ -75,5 +75,5 @@ func acceptOf(key []byte) []byte {
 // tunnel makes the stream one of bytes.
 func (k *callH2) tunnel() { k.tunneled = true }
 
-// closeTunnel gives the stream up. The node has ended its side, and what it has not let us send it does not wait for.
+// closeTunnel gives the stream up, which has ended on both sides.
 func (k *callH2) closeTunnel() { k.cancel() }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/codec"
 	"sluice/codec/h2"
@@ -239,5 +240,117 @@ func TestATunnelWaitsForAnyConnectionThatIsToBeHeardOf(t *testing.T) {
 	close(settle)
 	if a := b.answer(); a.status != 101 {
 		t.Errorf("got %q", a.head)
+	}
+}
+
+// partingNode takes a tunnel over HTTP/2 and ends its side at once. Of what the client says it takes what the window lets through, and the rest once release is closed.
+func partingNode(t *testing.T, release <-chan struct{}) (n *node, received chan int) {
+	received = make(chan int, 1)
+	total, held := 0, 0
+	return newNode(t, tunnelH2(func(c *nodeConn, conn *h2.Conn, ev *h2.Event, _ *codec.Request) []byte {
+		switch ev.Kind {
+		case h2.EventOpen:
+			var resp codec.Response
+			resp.Reset(nil)
+			resp.Status, resp.Framing = 200, codec.Framing{Kind: codec.BodyStream}
+			return conn.AppendData(conn.AppendResponseHead(nil, ev.Stream, &resp, false), ev.Stream, []byte("bye"), true)
+		case h2.EventData:
+			total, held = total+len(ev.Data), held+len(ev.Data)
+			if total < 65535 {
+				break
+			}
+			c.await(release)
+			conn.CreditConn(held)
+			conn.CreditStream(ev.Stream, held)
+			held = 0
+			if ev.End {
+				received <- total
+			}
+		}
+		return nil
+	})), received
+}
+
+// What a client has said in a tunnel reaches the node, also where that has ended its own side before and lets little through at a time.
+func TestTheLastWordsOfATunnelReachANodeThatHasEndedItsSide(t *testing.T) {
+	words := strings.Repeat("x", 100_000)
+	want := func(t *testing.T, g *gateway, received <-chan int) {
+		if got := testnet.Receive(t, "the node to have it all", received); got != len(words) {
+			t.Errorf("the node received %d bytes of %d", got, len(words))
+		}
+		if line := g.logged(t, 1)[0]; line.Flag != "" || line.BytesIn != len(words) || line.BytesOut != 3 {
+			t.Errorf("logged %+v", line)
+		}
+	}
+	t.Run("from HTTP/1.1", func(t *testing.T) {
+		release := make(chan struct{})
+		n, received := partingNode(t, release)
+		g := newGateway(t, []string{n.addr}, overHTTP2, withLog())
+		b := g.connect(t)
+		b.send(askWebSocket)
+		readHead(t, b)
+		if said, err := io.ReadAll(b.r); err != nil || string(said) != "bye" {
+			t.Fatalf("%q, %v", said, err)
+		}
+		b.send(words)
+		_ = b.CloseWrite()
+		g.await(t, "the words to wait", func(w *worker) bool {
+			return w.exchange().call.(*callH2).backlog.size > 0 && w.first().conn.PeerShut()
+		})
+		close(release)
+		want(t, g, received)
+	})
+	t.Run("from HTTP/2", func(t *testing.T) {
+		release := make(chan struct{})
+		n, received := partingNode(t, release)
+		g := newGateway(t, []string{n.addr}, overHTTP2, withLog())
+		p := g.dialH2(t)
+		s := p.askWebSocket()
+		if said := p.answered(s); said != "bye" {
+			t.Fatal(said)
+		}
+		p.data(s, words, true)
+		g.await(t, "the client's end", func(w *worker) bool { return w.firstH2().codec.Streams() == 0 && w.firstH2().requests == 1 })
+		close(release)
+		want(t, g, received)
+	})
+}
+
+// A node that takes nothing any more does not keep the tunnel for longer than one may be silent, and one that has said all and asks for no more ends it in order (RFC 9113 §8.1).
+func TestATunnelThatItsNodeHasEndedDoesNotLastForEver(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	n, _ := partingNode(t, release)
+	g := newGateway(t, []string{n.addr}, overHTTP2, withLog(), withClock())
+	p := g.dialH2(t)
+	s := p.askWebSocket()
+	p.answered(s)
+	p.data(s, strings.Repeat("x", 100_000), true)
+	both := func(w *worker) bool { return w.firstH2().codec.Streams() == 0 && w.firstH2().requests == 1 }
+	g.await(t, "the client's end", both)
+	g.runOut(t, time.Hour, both)
+	if line := g.logged(t, 1)[0]; line.Flag == "" {
+		t.Errorf("logged %+v", line)
+	}
+
+	done := newNode(t, tunnelH2(func(_ *nodeConn, conn *h2.Conn, ev *h2.Event, _ *codec.Request) []byte {
+		switch ev.Kind {
+		case h2.EventOpen:
+			return okH2(conn, ev.Stream)
+		case h2.EventData:
+			return conn.AppendReset(nil, ev.Stream, h2.NoError)
+		}
+		return nil
+	}))
+	g = newGateway(t, []string{done.addr}, overHTTP2, withLog())
+	b := g.connect(t)
+	b.send(askWebSocket)
+	readHead(t, b)
+	b.send("x")
+	if said, err := io.ReadAll(b.r); err != nil || string(said) != "ok" {
+		t.Errorf("%q, %v", said, err)
+	}
+	if line := g.logged(t, 1)[0]; line.Flag != "" || line.Status != 101 {
+		t.Errorf("logged %+v", line)
 	}
 }

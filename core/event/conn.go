@@ -104,8 +104,9 @@ func (c *Conn) Local() netip.AddrPort {
 // SetHandler makes h the owner of c from the next event on.
 func (c *Conn) SetHandler(h Handler) { c.handler = h }
 
-// FailOnHangup makes a hangup fail the connection at once even while it is paused. For connections whose reader has nothing to lose by it.
-func (c *Conn) FailOnHangup() { c.failOnHangup = true }
+// FailOnHangup says whether a hangup fails the connection at once even while it is paused. For connections whose reader has nothing to lose by it: where our side has
+// ended, a hangup may be the peer's end in order, behind bytes that are not read yet.
+func (c *Conn) FailOnHangup(yes bool) { c.failOnHangup = yes }
 
 // IsClosed reports whether the connection is gone.
 func (c *Conn) IsClosed() bool { return c.closed }

@@ -194,9 +194,10 @@ func (c *Conn) endLayer() {
 	}
 }
 
-// leaveLayer is the part of Close that is the layer's. The peer is told where that takes no waiting.
+// leaveLayer is the part of Close that is the layer's. The peer is told where that takes no waiting and nothing is lost: an end in order behind a part of what was written would
+// make it look whole.
 func (c *Conn) leaveLayer() {
-	if !c.shaking && c.queue == nil && !c.full {
+	if !c.shaking && c.queue == nil && !c.full && len(c.out) == 0 {
 		c.endLayer()
 	}
 	c.dropLayer()

@@ -157,6 +157,29 @@ func TestALayerEndsBeforeTheSocket(t *testing.T) {
 	})
 }
 
+// What is written and not sent is lost with a Close. The layer's end in order behind the rest of it would tell the peer that it has everything.
+func TestACloseWithSomethingUnsentIsNoEndInOrder(t *testing.T) {
+	r := start(t, Options{})
+	layer := &fakeLayer{}
+	peers := r.layered(1, func(c *Conn) (*fakeLayer, Handler) {
+		return layer, &probe{onOpened: func(c *Conn) {
+			c.Commit(append(c.Buffer(), "the beginning of"...))
+			c.Close()
+		}}
+	})
+	if _, err := peers[0].Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := io.ReadAll(peers[0]); len(got) > 0 {
+		t.Errorf("the peer heard %q", got)
+	}
+	r.do(func() {
+		if layer.ended != 0 || layer.stopped != 1 {
+			t.Errorf("ended %d times, stopped %d times", layer.ended, layer.stopped)
+		}
+	})
+}
+
 // A handler that has written much before the handshake was done is told when it may go on.
 func TestWhatCongestsAHandshakeDrainsBehindIt(t *testing.T) {
 	r, p := start(t, Options{}), &probe{}

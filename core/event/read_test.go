@@ -155,7 +155,7 @@ func TestAResetWhilePausedIsToldAfterTheBytesBeforeIt(t *testing.T) {
 func TestAResetFailsAPausedConnectionThatAsksForIt(t *testing.T) {
 	r, p := start(t, Options{}), &probe{}
 	peer := r.pair(p)
-	r.do(func() { p.conn.Pause(); p.conn.FailOnHangup() })
+	r.do(func() { p.conn.Pause(); p.conn.FailOnHangup(true) })
 	reset(t, peer)
 	r.await("the failure", func() bool { return p.closed == 1 })
 	r.do(func() {
