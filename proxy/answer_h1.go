@@ -212,6 +212,10 @@ func (s *session) shed() bool {
 
 // stop cuts what is under way.
 func (s *session) stop() {
+	if s.request == nil && s.phase == phaseIdle && len(s.conn.Unread()) > 0 { // what may have become HTTP/2's preface
+		s.readHead()
+	}
+	s.holdHead()
 	if r := s.request; r != nil && !r.over {
 		r.requestFailed(fault.New("stop", fault.Internal, fault.Stopped, nil))
 	}

@@ -32,6 +32,9 @@ func (w *worker) stop() {
 		s.session.stop()
 		s = next
 	}
+	for w.greetings.oldest != nil {
+		w.greetings.oldest.stop()
+	}
 }
 
 func (w *worker) stopAccepting(empty chan<- struct{}) {

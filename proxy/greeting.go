@@ -232,6 +232,17 @@ func (g *greeting) drain() {
 	}
 }
 
+// stop ends the greeting, since the process ends.
+func (g *greeting) stop() {
+	switch g.phase {
+	case greetHeader:
+		g.worker.stats.ProxyHeaderRefused()
+	case greetHandshake:
+		g.worker.stats.Handshake(observe.HandshakeStopped)
+	}
+	g.end()
+}
+
 // end closes the connection.
 func (g *greeting) end() {
 	g.conn.Close()

@@ -440,6 +440,43 @@ func helloOf(t testing.TB, config *tls.Config) []byte {
 }
 
 // A handshake has the time of a request head.
+// A handshake, a PROXY header and a head that are not whole when the process ends are counted or logged, as what is under way then is.
+func TestWhatHasJustBegunIsCountedAtTheEndOfTheProcess(t *testing.T) {
+	g := newGateway(t, nil, withCertificates(certificate("1", testcert.NewAuthority(t).Issue("a.test"), "a.test")))
+	g.connect(t)
+	g.await(t, "the handshake to begin", func(w *worker) bool { return w.greetings.count == 1 })
+	g.Close()
+	if n := g.handshakes(observe.HandshakeStopped); n != 1 {
+		t.Errorf("%d handshakes are counted as cut", n)
+	}
+
+	g = newGateway(t, nil, withProxyProtocol())
+	g.connect(t).send("PROXY ")
+	g.await(t, "the header to begin", func(w *worker) bool { return w.greetings.count == 1 })
+	g.Close()
+	if n := g.stats.Worker(0).ProxyHeadersRefused(); n != 1 {
+		t.Errorf("%d headers are counted as refused", n)
+	}
+
+	g = newGateway(t, nil, withLog())
+	for _, in := range []string{"PRI", "GET /half HTTP/1.1\r\nHost: a"} {
+		g.connect(t).send(in)
+	}
+	g.await(t, "both heads to begin", func(w *worker) bool {
+		begun := 0
+		for at := w.sessions; at != nil; at = at.next {
+			begun += min(1, len(at.session.(*session).conn.Unread()))
+		}
+		return begun == 2
+	})
+	g.Close()
+	for _, line := range g.logged(t, 2) {
+		if line.Flag != "LR" || line.Target != "" && line.Target != "/half" {
+			t.Errorf("logged %+v", line)
+		}
+	}
+}
+
 func TestAHandshakeThatTakesTooLongEnds(t *testing.T) {
 	ca := testcert.NewAuthority(t)
 	g := newGateway(t, nil, withCertificates(certificate("1", ca.Issue("a.test"), "a.test")),

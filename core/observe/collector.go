@@ -33,7 +33,7 @@ var (
 	openedDesc      = desc("connections_total", "Connections that were opened, from clients (downstream) and to nodes (upstream).", "side")
 	handshakesDesc  = desc("tls_handshakes_total",
 		"TLS handshakes with clients by result: done, failed, timeout, gone (the client gave up), refused (too many were under way), no_certificate (for the name that "+
-			"the client asked for), client_certificate (the client's is missing or not trusted) or not_tls. Those that are done also by version and by whether a session was resumed.",
+			"the client asked for), client_certificate (the client's is missing or not trusted), not_tls or stopped (by the end of the process). Those that are done also by version and by whether a session was resumed.",
 		"result", "version", "resumed")
 	refusedDesc = desc("connections_refused_total", "Connections of clients that were closed at once, by the setting that asked for it.", "limit")
 	shedDesc    = desc("connections_shed_total", "Idle connections of clients that were closed before their time, by what was wanting.", "reason")

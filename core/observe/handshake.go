@@ -12,6 +12,7 @@ const (
 	HandshakeNoCertificate                      // there is none for the name that the client asked for
 	HandshakeClientCertificate                  // the client's is missing or not trusted
 	HandshakeNotTLS                             // what came was no TLS
+	HandshakeStopped                            // it was cut by the end of the process
 	done12
 	done12Resumed
 	done13
@@ -36,7 +37,8 @@ func (h Handshake) labels() []string {
 	return [handshakes][]string{
 		HandshakeFailed: {"failed", "", ""}, HandshakeTimeout: {"timeout", "", ""}, HandshakeGone: {"gone", "", ""}, HandshakeRefused: {"refused", "", ""},
 		HandshakeNoCertificate: {"no_certificate", "", ""}, HandshakeClientCertificate: {"client_certificate", "", ""}, HandshakeNotTLS: {"not_tls", "", ""},
-		done12: {"done", "1.2", "false"}, done12Resumed: {"done", "1.2", "true"}, done13: {"done", "1.3", "false"}, done13Resumed: {"done", "1.3", "true"},
+		HandshakeStopped: {"stopped", "", ""},
+		done12:           {"done", "1.2", "false"}, done12Resumed: {"done", "1.2", "true"}, done13: {"done", "1.3", "false"}, done13Resumed: {"done", "1.3", "true"},
 	}[h]
 }
 
