@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"syscall"
@@ -199,10 +200,10 @@ func TestAClientThatHasEndedItsSideGetsItsAnswer(t *testing.T) {
 
 // The end of the client's side is seen when its answer is whole for the gateway, though much of it is still on its way to the client.
 func TestAClientThatHasEndedItsSideGetsALongAnswerToItsEnd(t *testing.T) {
-	const size = 8 << 20
+	size := bulk(8 << 20)
 	n := newNode(t, func(c *nodeConn) {
 		c.head()
-		c.write("HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n" + strings.Repeat("x", size))
+		c.write(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size) + strings.Repeat("x", size))
 		c.hold()
 	})
 	g := newGateway(t, []string{n.addr}, withLog())

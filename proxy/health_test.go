@@ -96,7 +96,7 @@ func TestAQuietStreamIsNoFailureOfItsNode(t *testing.T) {
 	for range 4 {
 		b := g.connect(t)
 		b.send(get)
-		g.await(t, "the exchange to wait", waitingFor(waitBody))
+		g.await(t, "the exchange to wait", func(w *worker) bool { return waitingFor(waitBody)(w) && w.exchange().bytesOut == 2 })
 		g.pass(t, time.Second+grain)
 		if a := b.answer(); a.status != 200 || a.cut == nil {
 			t.Errorf("%+v", a)

@@ -97,6 +97,7 @@ func (c *peekedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 func (c *peekedConn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 func (s *nodeShim) keep(c net.Conn) bool {
+	narrow(tcpOf(c))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open[c] = true; s.done {

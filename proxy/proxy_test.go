@@ -82,7 +82,7 @@ func TestLargeBodiesPassBothWays(t *testing.T) {
 	g := newGateway(t, []string{node})
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<20/16*20)
+	body := bytes.Repeat([]byte("0123456789abcdef"), bulk(20<<20)/16)
 	for _, chunked := range []bool{false, true} {
 		var reader io.Reader = bytes.NewReader(body)
 		if chunked {

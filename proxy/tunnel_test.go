@@ -118,7 +118,7 @@ func TestATunnelKeepsBytesUnderBackPressure(t *testing.T) {
 	})
 	g := newGateway(t, []string{n.addr})
 	c, r := openTunnel(t, g.addr)
-	data := bytes.Repeat([]byte("0123456789abcde\n"), 1<<20)
+	data := bytes.Repeat([]byte("0123456789abcde\n"), bulk(1<<20))
 	go func() {
 		_, _ = c.Write(data)
 		_ = c.CloseWrite()
