@@ -118,7 +118,7 @@ func (x *chaos) request(rnd *rand.Rand) *chaosRequest {
 func writeChunks(b *strings.Builder, rnd *rand.Rand, id, body string) {
 	trailer := ""
 	if rnd.IntN(2) == 0 {
-		b.WriteString("X-Wants-Trailer: 1\r\n")
+		b.WriteString("Trailer: X-Trailer\r\n")
 		trailer = "X-Trailer: " + id + "\r\nHost: evil\r\n"
 	}
 	b.WriteString("Transfer-Encoding: chunked\r\n\r\n")
