@@ -38,16 +38,20 @@ func gather(address, path string, n int, config *tls.Config) *crowd {
 	return c
 }
 
-// gatherHTTP2 is gather over HTTP/2 and TLS: n clients share a connection, which is made anew when the gateway says GOAWAY.
+// gatherHTTP2 is gather over HTTP/2, with config over TLS: n clients share a connection, which is made anew when the gateway says GOAWAY.
 func gatherHTTP2(address, path string, n int, config *tls.Config) *crowd {
 	c := &crowd{address: address, path: path, tls: config}
 	transport := &http.Transport{TLSClientConfig: config, Protocols: new(http.Protocols)}
-	transport.Protocols.SetHTTP2(true)
+	scheme := "https://"
+	if transport.Protocols.SetHTTP2(config != nil); config == nil {
+		transport.Protocols.SetUnencryptedHTTP2(true)
+		scheme = "http://"
+	}
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	for range n {
 		c.clients.Go(func() {
 			for !c.stop.Load() {
-				resp, err := client.Get("https://" + address + path)
+				resp, err := client.Get(scheme + address + path)
 				if err == nil {
 					err = c.took(resp)
 				}

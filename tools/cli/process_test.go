@@ -24,6 +24,7 @@ type program struct {
 	config  string // of the file
 	stderr  string // of the file that all of its processes log to
 	address string // of the first listener
+	second  string // of the second one; "" without
 	admin   string
 	first   *exec.Cmd
 	pids    []int // of all its processes, the latest last
@@ -69,13 +70,13 @@ func (p *program) start() {
 func (p *program) serving() {
 	p.t.Helper()
 	p.await("it serves", func() bool { return p.servingPID() == p.pid() })
-	says := regexp.MustCompile(fmt.Sprintf(`msg=serving listeners="?\[([^ \]]+).* admin=(\S+) .*pid=%d\b`, p.pid()))
+	says := regexp.MustCompile(fmt.Sprintf(`msg=serving listeners="?\[([^ \]]+)(?: ([^ \]]+))?.* admin=(\S+) .*pid=%d\b`, p.pid()))
 	var m []string
 	p.await("it says where", func() bool {
 		m = says.FindStringSubmatch(p.log())
 		return m != nil
 	})
-	p.address, p.admin = m[1], m[2]
+	p.address, p.second, p.admin = m[1], m[2], m[3]
 }
 
 // clear kills what is left and looks for races that were seen.

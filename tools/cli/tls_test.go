@@ -3,7 +3,10 @@ package cli
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"sluice/internal/testcert"
@@ -12,7 +15,13 @@ import (
 // secureProgram runs the binary with a TLS listener and a certificate for a.test.
 func secureProgram(t *testing.T) (*program, *testcert.Authority) {
 	t.Helper()
-	p, ca := run(t, "workers: 2\nlisteners: [{address: \"127.0.0.1:0\", tls: true}]\nadmin: {address: \"127.0.0.1:0\"}\n"), testcert.NewAuthority(t)
+	return secureProgramWith(t, "[{address: \"127.0.0.1:0\", tls: true}]")
+}
+
+// secureProgramWith is secureProgram with the listeners of the test, of which the first is the one with TLS.
+func secureProgramWith(t *testing.T, listeners string) (*program, *testcert.Authority) {
+	t.Helper()
+	p, ca := run(t, "workers: 2\nlisteners: "+listeners+"\nadmin: {address: \"127.0.0.1:0\"}\n"), testcert.NewAuthority(t)
 	pair := ca.Issue("a.test")
 	document, err := json.Marshal(map[string]string{"cert": pair.CertPEM, "key": pair.KeyPEM})
 	if err != nil {
@@ -90,5 +99,64 @@ func TestTLSSessionsSurviveAnUpgrade(t *testing.T) {
 		if status, resumed := get(); status != 200 || !resumed {
 			t.Errorf("after the upgrade: %d, resumed %v", status, resumed)
 		}
+	}
+}
+
+// originOf starts an origin that speaks one protocol and no other, and returns its address with what its service says of that.
+func originOf(t *testing.T, http2, secure bool) (addr, service string) {
+	t.Helper()
+	o := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	o.Config.Protocols = new(http.Protocols)
+	o.Config.Protocols.SetHTTP1(!http2)
+	o.Config.Protocols.SetHTTP2(http2 && secure)
+	o.Config.Protocols.SetUnencryptedHTTP2(http2 && !secure)
+	if o.EnableHTTP2 = http2; secure {
+		o.StartTLS()
+	} else {
+		o.Start()
+	}
+	t.Cleanup(func() { o.CloseClientConnections(); o.Close() })
+	service = fmt.Sprintf(`{"nodes":[{"upstream":%q}],"http2":%v`, o.Listener.Addr(), http2)
+	if secure {
+		service += `,"tls":{"insecure_skip_verify":true}`
+	}
+	return o.Listener.Addr().String(), service + "}"
+}
+
+// An upgrade under load loses nothing in any pair of protocols, in plain text and over TLS: sixteen crowds at once, of which each has a protocol and an origin of one.
+func TestAnUpgradeLosesNothingInAnyPairOfProtocols(t *testing.T) {
+	p, ca := secureProgramWith(t, `[{address: "127.0.0.1:0", tls: true}, {address: "127.0.0.1:0"}]`)
+	config := &tls.Config{ServerName: "a.test", RootCAs: ca.Pool}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var crowds []*crowd
+	for i, o := range []struct{ http2, secure bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		_, service := originOf(t, o.http2, o.secure)
+		name, path := fmt.Sprint("s", i), fmt.Sprintf("/x%d/1", i)
+		p.api("PUT", "/v1/services/"+name, service)
+		p.api("PUT", "/v1/routes/"+name, fmt.Sprintf(`{"prefix":"/x%d/*","service_name":%q}`, i, name))
+		p.await("the route "+path, func() bool {
+			resp, err := client.Get("http://" + p.second + path)
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			proto, _ := io.ReadAll(resp.Body)
+			return resp.StatusCode == 200 && string(proto) == fmt.Sprintf("HTTP/%d.%d", map[bool]int{false: 1, true: 2}[o.http2], map[bool]int{false: 1, true: 0}[o.http2])
+		})
+		crowds = append(crowds, gather(p.second, path, 3), gatherTLS(p.address, path, 3, config.Clone()), gatherHTTP2(p.second, path, 3, nil), gatherHTTP2(p.address, path, 3, config.Clone()))
+	}
+	for n := range 2 {
+		before := make([]int64, len(crowds))
+		for i, c := range crowds {
+			before[i] = c.asked.Load()
+		}
+		p.upgrade()
+		for i, c := range crowds {
+			p.await("requests to go on", func() bool { return c.asked.Load() > before[i]+16 })
+		}
+		p.exited(p.pids[n], 0)
+	}
+	for _, c := range crowds {
+		c.disperse(t)
 	}
 }
