@@ -253,6 +253,7 @@ func (c *clientH2) handle(ev *h2.Event) {
 		}
 		c.pump()
 	case h2.EventSettings:
+		c.control() // as a client is told, see sessionH2
 		c.codec.Each(func(stream *h2.Stream) { c.want(&stream.Owner.(*callH2).outlet) })
 		c.pump()
 		c.pool.hear(c)

@@ -137,3 +137,22 @@ func TestThePrefaceIsToldFromHTTP1(t *testing.T) {
 		t.Errorf("%v %x", err, head)
 	}
 }
+
+// RFC 9113 §6.5.3: settings are acknowledged at once, before what they let through.
+func TestSettingsAreAcknowledgedBeforeWhatTheyLetThrough(t *testing.T) {
+	n := newNode(t, answering(ok))
+	g := newGateway(t, []string{n.addr})
+	p := g.dialH2(t)
+	p.say([]byte(frameH2(4, 0, 0, "\x00\x04\x00\x00\x00\x00"))) // no window
+	p.ask("GET", "/", true)
+	p.hears("1: 200")
+	g.await(t, "the body to wait", func(w *worker) bool { return w.firstH2().behind == 1 })
+	p.say([]byte(frameH2(4, 0, 0, "\x00\x04\x00\x00\x00\x01"))) // of one byte
+	head := make([]byte, 9)
+	if _, err := io.ReadFull(p, head); err != nil || string(head) != frameH2(4, 1, 0, "") {
+		t.Errorf("%v %x, want an acknowledgement", err, head)
+	}
+	if _, err := io.ReadFull(p, head); err != nil || string(head) != frameH2(0, 0, 1, "o")[:9] {
+		t.Errorf("%v %x, want a byte of data", err, head)
+	}
+}

@@ -172,6 +172,7 @@ func (s *sessionH2) handle(ev *h2.Event) {
 		}
 		s.pump()
 	case h2.EventSettings:
+		s.control() // the acknowledgement comes before what the settings let through (RFC 9113 §6.5.3)
 		s.wantAll()
 		s.pump()
 	case h2.EventGoAway: // the client opens no more streams; those that are open are answered
