@@ -61,24 +61,16 @@ func (s *Service) Pick(worker int, w Want) *Node {
 	if len(r.nodes) == 0 {
 		return nil
 	}
-	p := picking{roster: r, service: s, worker: worker, cursor: &s.state.local[worker].cursor, want: w}
+	p := picking{roster: r, service: s, worker: worker, cursor: &s.state.local[worker].cursor, want: w, panicking: r.panicking}
 	if w.Sticky != 0 {
 		if n := r.ids[w.Sticky]; n != nil && p.fits(n) {
 			return n
 		}
 	}
-	i := none
-	switch r.balancer {
-	case LeastConn:
-		i = p.leastLoaded()
-	case EWMA:
-		i = p.quickest()
-	case CHash:
-		i = p.owner()
-	case Random:
-		i = p.turn(p.shuffled)
-	default:
-		i = p.turn(p.ordered)
+	i := p.choose()
+	if i == none && p.overtaken() {
+		p.panicking = true
+		i = p.choose()
 	}
 	if i == none {
 		return nil
@@ -93,17 +85,42 @@ type picking struct {
 	worker  int
 	cursor  *cursor
 	want    Want
+
+	panicking bool // as the roster says, or as the next will
 }
 
 // none is the position of no node.
 const none = -1
+
+// choose returns the position of the node that the balancer is for, or none.
+func (p *picking) choose() int {
+	switch p.roster.balancer {
+	case LeastConn:
+		return p.leastLoaded()
+	case EWMA:
+		return p.quickest()
+	case CHash:
+		return p.owner()
+	case Random:
+		return p.turn(p.shuffled)
+	default:
+		return p.turn(p.ordered)
+	}
+}
+
+// overtaken reports whether every node of the roster has gone out since it was made. The next one will ask others or, in panic, all; until it is there, a request is better off with a node
+// that may be well than with none.
+func (p *picking) overtaken() bool {
+	r := p.roster
+	return !r.panicking && !r.believing && len(p.want.Tried) == 0 && !slices.ContainsFunc(r.nodes, func(n *Node) bool { return !n.out() })
+}
 
 // fits reports whether n may be asked.
 func (p *picking) fits(n *Node) bool { return p.mayFit(n) && n.room(p.worker, len(p.want.Tried) > 0) }
 
 // mayFit reports the same of a node that has room. In panic a first try goes to any node, but further ones to those that are in: while nobody is, a retry would only be load.
 func (p *picking) mayFit(n *Node) bool {
-	return (!n.out() || p.roster.panicking && len(p.want.Tried) == 0) && !slices.Contains(p.want.Tried, n)
+	return (!n.out() || p.panicking && len(p.want.Tried) == 0) && !slices.Contains(p.want.Tried, n)
 }
 
 // turnsTried is how many turns of the round are looked at before the nodes are, and nodesTried how many of those. A roster holds nodes that were in when it was

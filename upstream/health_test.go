@@ -227,6 +227,33 @@ func TestTooFewNodesLeftIsPanicAndAllAreAsked(t *testing.T) {
 	})
 }
 
+// Picks pass over a node as soon as it is out, and the roster follows a moment later: in between, when it was the last, a request is not told that there is nobody.
+func TestUntilTheRosterFollowsTheLastNodesAreAskedAlthoughTheyAreOut(t *testing.T) {
+	silence(t)
+	for _, balancer := range balancers {
+		for _, believing := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClinic(t, 2, active(1, 1))
+				defer c.Close()
+				c.config.Balancer = BalancerConfig{Type: balancer}
+				if believing {
+					c.config.Balancer.PanicPercent = new(int)
+				}
+				c.open()
+				for _, n := range c.service.Nodes() {
+					n.health.Or(ejected) // and nobody has mustered
+				}
+				if n := c.service.Pick(0, Want{}); (n == nil) != believing {
+					t.Errorf("%s, panic_percent 0 %v: asks %v", balancer, believing, n)
+				}
+				if n := c.service.Pick(0, Want{Tried: c.service.Nodes()[:1]}); n != nil {
+					t.Errorf("%s: a retry asks %v, which is out", balancer, n)
+				}
+			})
+		}
+	}
+}
+
 // panic_percent 0 has health believed whatever it says: where nobody is in nobody is asked.
 func TestWithoutPanicNobodyIsAskedWhoIsOut(t *testing.T) {
 	silence(t)

@@ -26,12 +26,14 @@ type roster struct {
 	cookies  map[*Node][]byte // the same: what a client is told
 	// panicking tells that too few nodes are in for the word of health to be believed: all are asked.
 	panicking bool
+	// believing tells that the word of health counts whatever it says: there is no panic.
+	believing bool
 }
 
 // muster makes the roster anew and puts it in force. The caller holds s.mu.
 func (s *serviceState) muster() {
 	all, in := s.choose()
-	r := &roster{balancer: s.view.balancer, panicking: in == nil}
+	r := &roster{balancer: s.view.balancer, panicking: in == nil, believing: s.view.panicPercent == 0}
 	use := in
 	if r.panicking || r.balancer == CHash { // whose ring is passed over where a node is out
 		use = all
