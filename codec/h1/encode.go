@@ -8,7 +8,7 @@ import (
 
 // AppendRequestHead appends the head of req as HTTP/1.1: its fields in their order and spelling without the removed ones, then the empty line. Framing fields
 // are written from req.Framing: one that is there keeps its place and gets a canonical value, one that does not fit is left out, one that is
-// missing is added at the end. A Host field is added in front when the header has none, from req.Host or, where that is empty too, from host: an old client need not name
+// missing is added at the end, also for a body of HTTP/2 that is empty. A Host field is added in front when the header has none, from req.Host or, where that is empty too, from host: an old client need not name
 // one, and the node is sent HTTP/1.1, which must have it (RFC 9112 §3.2). Fields that are for one hop only are the caller's to strip and add.
 func AppendRequestHead(dst []byte, req *codec.Request, host string) []byte {
 	dst = append(dst, req.MethodBytes()...)
@@ -25,11 +25,21 @@ func AppendRequestHead(dst []byte, req *codec.Request, host string) []byte {
 		}
 		dst = append(dst, "\r\n"...)
 	}
-	dst, framed := appendFields(dst, h, req.Framing, isFraming)
+	f := req.Framing
+	if f.Kind == codec.BodyNone && saysEmpty(req) {
+		f = codec.Framing{Kind: codec.BodyLength}
+	}
+	dst, framed := appendFields(dst, h, f, isFraming)
 	if !framed {
-		dst = appendFraming(dst, req.Framing)
+		dst = appendFraming(dst, f)
 	}
 	return append(dst, "\r\n"...)
+}
+
+// saysEmpty reports whether a node should be told that there is no body: HTTP/2 needs no field for it, but where a method comes with content as a rule, servers of HTTP/1.1 may
+// ask for a length (RFC 9110 §8.6).
+func saysEmpty(req *codec.Request) bool {
+	return req.Version == codec.HTTP2 && (req.Method == codec.MethodPost || req.Method == codec.MethodPut || req.Method == codec.MethodPatch)
 }
 
 // ResponseOptions is what the head of a response depends on besides the response.

@@ -50,6 +50,12 @@ func TestRequestHeadIsWrittenFromItsParts(t *testing.T) {
 	}{
 		{"an old client's request is HTTP/1.1 with a host", "GET / HTTP/1.0\r\nX: 1\r\n\r\n", nil,
 			"GET / HTTP/1.1\r\nHost: node\r\nX: 1\r\n\r\n"},
+		{"an empty body of HTTP/2 has its length where content is the rule", "POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+			func(r *codec.Request) { r.Version = codec.HTTP2 }, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"},
+		{"and elsewhere none", "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
+			func(r *codec.Request) { r.Version = codec.HTTP2 }, "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"what a client of HTTP/1.1 did not say is not said for it", "POST / HTTP/1.1\r\nHost: a\r\n\r\n", nil,
+			"POST / HTTP/1.1\r\nHost: a\r\n\r\n"},
 		{"the host of an absolute target is added", "GET http://b/x HTTP/1.0\r\n\r\n", nil,
 			"GET /x HTTP/1.1\r\nHost: b\r\n\r\n"},
 		{"the host of an absolute target stands where the field stood", "GET http://b/x HTTP/1.1\r\nX: 1\r\nHost: a\r\nY: 2\r\n\r\n", nil,
