@@ -190,6 +190,10 @@ func TestAValueOfTheWrongTypeHidesNoOtherProblem(t *testing.T) {
 			"plugins.request-id.keep_incoming plugins.request-id.algorithm plugins.request-id.header_name plugins.grpc-web " +
 				"plugins.proxy-rewrite.uri plugins.proxy-rewrite.method plugins.proxy-rewrite.host plugins.proxy-rewrite.regex_uri[0] plugins.proxy-rewrite.regex_uri[1] " +
 				"plugins.proxy-rewrite.headers.add.X-A"},
+		{"routes/a", `{"prefix":"/a","service_name":"s","plugins":{"cors":{"max_age":"5","expose_headers":"**"},"ip-restriction":{"message":1,"response_code":200,"whitelist":["x"]},
+			"response-rewrite":{"body":5,"status_code":99,"vars":[]}}}`,
+			"plugins.cors.max_age plugins.cors.expose_headers plugins.ip-restriction.message plugins.ip-restriction.response_code plugins.ip-restriction.whitelist[0] " +
+				"plugins.response-rewrite.body plugins.response-rewrite.status_code plugins.response-rewrite.vars"},
 		{"routes/a", `{"prefix":"/a","service_name":"s","plugins":["rewrite"],"props":{"rewrite_url_regex":"(","rewrite_replace":1}}`, "props.rewrite_replace props.rewrite_url_regex"},
 	} {
 		var found problem.Problems

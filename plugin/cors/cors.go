@@ -69,9 +69,7 @@ type config struct {
 
 func build(_ string, raw json.RawMessage) (any, error) {
 	c := config{AllowMethods: all, AllowHeaders: all, MaxAge: 5}
-	if err := plugin.Decode(raw, &c); err != nil {
-		return nil, err
-	}
+	read := plugin.Read(raw, &c)
 	var p plugin.Problems
 	s := &sharer{credential: c.AllowCredential}
 	s.readOrigins(&p, &c)
@@ -87,7 +85,8 @@ func build(_ string, raw json.RawMessage) (any, error) {
 		p.Add("max_age", "%d is no number of seconds, nor -1 for never", c.MaxAge)
 	}
 	s.maxAge = strconv.AppendInt(nil, int64(c.MaxAge), 10)
-	if err := p.Err(); err != nil {
+	read.Complete(p.Err())
+	if err := read.Err(); err != nil {
 		return nil, err
 	}
 	return s, nil

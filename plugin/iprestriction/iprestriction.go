@@ -55,9 +55,7 @@ type config struct {
 
 func build(name string, raw json.RawMessage) (any, error) {
 	c := config{Message: "Your IP address is not allowed", ResponseCode: 403}
-	if err := plugin.Decode(raw, &c); err != nil {
-		return nil, err
-	}
+	read := plugin.Read(raw, &c)
 	var p plugin.Problems
 	r := new(restriction)
 	switch {
@@ -75,7 +73,8 @@ func build(name string, raw json.RawMessage) (any, error) {
 	if c.ResponseCode != 403 && c.ResponseCode != 404 {
 		p.Add("response_code", "%d is neither 403 nor 404", c.ResponseCode)
 	}
-	if err := p.Err(); err != nil {
+	read.Complete(p.Err())
+	if err := read.Err(); err != nil {
 		return nil, err
 	}
 	r.refusal = plugin.Forbidden(name, c.ResponseCode, c.Message)

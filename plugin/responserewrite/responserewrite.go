@@ -68,9 +68,7 @@ type config struct {
 
 func build(_ string, raw json.RawMessage) (any, error) {
 	var c config
-	if err := plugin.Decode(raw, &c); err != nil {
-		return nil, err
-	}
+	read := plugin.Read(raw, &c)
 	var p plugin.Problems
 	r := new(rewriter)
 	if c.StatusCode == nil && c.Body == nil && c.Headers.Empty() && c.Vars == nil && c.Filters == nil {
@@ -92,7 +90,8 @@ func build(_ string, raw json.RawMessage) (any, error) {
 	if c.Filters != nil {
 		p.Add("filters", "is not supported: bodies stream through the gateway, which keeps none to search in")
 	}
-	if err := p.Err(); err != nil {
+	read.Complete(p.Err())
+	if err := read.Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
