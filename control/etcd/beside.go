@@ -88,8 +88,8 @@ type visitors struct {
 	mu      sync.Mutex // guards the next two
 	inside  int
 	closed  bool
-	closing chan struct{} // closed by close
-	left    chan struct{} // closed with the last of them after close
+	closing chan struct{} // closed by shut
+	left    chan struct{} // closed with the last of them after shut
 }
 
 func newVisitors() *visitors {
@@ -115,15 +115,22 @@ func (v *visitors) leave() {
 	}
 }
 
-// close lets nobody in any more, and waits for those inside, but not longer than patience. It is called once.
-func (v *visitors) close(patience time.Duration) {
+// shut lets nobody in any more.
+func (v *visitors) shut() {
 	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return
+	}
 	v.closed = true
 	close(v.closing)
 	if v.inside == 0 {
 		close(v.left)
 	}
-	v.mu.Unlock()
+}
+
+// wait waits after shut for those inside, but not longer than patience.
+func (v *visitors) wait(patience time.Duration) {
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	select {

@@ -115,6 +115,39 @@ func TestWhoWasBesideAServerFindsTheNextAtTheSocket(t *testing.T) {
 	}
 }
 
+// A server may stop by itself. Its data must not be read after that, so that calls and the watch go to the socket, where nobody is.
+func TestWhoIsBesideAServerThatStopsByItselfLeavesIt(t *testing.T) {
+	server, store, _ := besideTest(t)
+	source, _ := run(t, store.client, Options{}, newRecorder())
+	eventually(t, "the watch is beside its server", func() bool { return visitorsOf(server) == 1 && source.Status().Connected })
+	done := make(chan struct{})
+	for range 4 { // readers that are in the middle of it
+		go func() {
+			for server.Err() == nil {
+				_, _ = store.Get(t.Context(), "routes/a") // it must not panic
+			}
+			done <- struct{}{}
+		}()
+	}
+	server.etcd.Server.HardStop()
+	for range 4 {
+		<-done
+	}
+	if n := visitorsOf(server); n != 0 {
+		t.Errorf("%d are in a server that has stopped", n)
+	}
+	if server.Err() == nil {
+		t.Error("it has stopped and says nothing")
+	}
+	if _, err := store.Get(t.Context(), "routes/a"); !errors.Is(err, control.ErrUnavailable) {
+		t.Errorf("a read says %v", err)
+	}
+	if _, err := store.Put(t.Context(), "routes/a", []byte("1"), control.Precondition{}); !errors.Is(err, control.ErrUnavailable) {
+		t.Errorf("a write says %v", err)
+	}
+	eventually(t, "the watch is known to be lost", func() bool { return !source.Status().Connected })
+}
+
 // etcd waits for what comes by its sockets before it stops, and knows nothing of those who are inside without.
 func TestAServerWaitsForItsVisitorsBeforeItStops(t *testing.T) {
 	v := newVisitors()
@@ -126,7 +159,8 @@ func TestAServerWaitsForItsVisitorsBeforeItStops(t *testing.T) {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		v.close(time.Hour)
+		v.shut()
+		v.wait(time.Hour)
 	}()
 	eventually(t, "nobody may come in", func() bool {
 		if v.enter() {
@@ -146,6 +180,8 @@ func TestAServerWaitsForItsVisitorsBeforeItStops(t *testing.T) {
 
 	late := newVisitors()
 	late.enter()
-	late.close(time.Millisecond) // and does not wait for ever
+	late.shut()
+	late.shut()
+	late.wait(time.Millisecond) // and does not wait for ever
 	late.leave()
 }

@@ -103,6 +103,7 @@ func startServer(ctx context.Context, dir string, log *slog.Logger, change func(
 		return nil, fmt.Errorf("etcd: the embedded server in %s did not start: %w", owned.path, err)
 	}
 	s.beside = newBesideKV(s.etcd.Server)
+	s.etcd.Server.GoAttach(s.seeOut)
 	go s.watchErrors()
 	return s, nil
 }
@@ -199,9 +200,23 @@ func (s *Server) watchErrors() {
 			err = errors.New("it closed")
 		}
 		s.finish(err)
-	case <-s.etcd.Server.StopNotify():
+	case <-s.etcd.Server.StoppingNotify():
 		s.finish(errors.New("it stopped"))
 	case <-s.done:
+	}
+}
+
+// seeOut ends what clients have in the server when it stops by itself. It is one of the server's own goroutines, for which it waits before it closes its
+// database: whoever reads there afterwards meets nothing.
+func (s *Server) seeOut() {
+	<-s.etcd.Server.StoppingNotify()
+	if s.stopping.Load() {
+		return // they have had their time
+	}
+	s.visitors.shut()
+	s.visitors.wait(stopPatience)
+	if calls := s.calls.Load(); calls != nil {
+		calls.Stop() // its socket would take calls and watches, and tell them nothing
 	}
 }
 
@@ -209,6 +224,7 @@ func (s *Server) watchErrors() {
 func (s *Server) finish(cause error) {
 	s.doneOnce.Do(func() {
 		s.cause = cause
+		s.visitors.shut()
 		close(s.done)
 	})
 }
@@ -245,7 +261,7 @@ func (s *Server) stop(ctx context.Context, patience time.Duration) error {
 		s.finish(nil)
 		go func() {
 			defer close(s.stopped)
-			s.visitors.close(patience)
+			s.visitors.wait(patience)
 			s.etcd.Close()
 			s.dir.release()
 		}()
