@@ -17,42 +17,60 @@ var errNoLink = errors.New("there is no connection")
 
 // links notices what becomes of gRPC's connections, of which the client library tells nobody: it goes on by itself. It is called by gRPC's goroutines.
 type links struct {
-	open  atomic.Int64
-	since atomic.Int64  // when the last one was lost, or the first was wanted, in nanoseconds
-	lost  atomic.Bool   // one since the last that was made
-	none  chan struct{} // holds one when the last has been lost
-	again chan struct{} // holds one when there is a new one after a loss: it may be to another server
+	open   atomic.Int64
+	served atomic.Bool   // something has been answered since there was none
+	since  atomic.Int64  // when the last one that served was lost, or the first was wanted; see clock
+	lost   atomic.Bool   // one since the last answer
+	none   chan struct{} // holds one when the last has been lost
+	again  chan struct{} // holds one when there is an answer after a loss: it may be another server's
 }
+
+// started is what clock counts from.
+var started = time.Now()
+
+// clock returns the time as a number of nanoseconds that no change of the machine's clock moves.
+func clock() int64 { return int64(time.Since(started)) }
 
 func newLinks() *links {
 	l := &links{none: make(chan struct{}, 1), again: make(chan struct{}, 1)}
-	l.since.Store(time.Now().UnixNano())
+	l.since.Store(clock())
 	return l
 }
 
 var _ stats.Handler = (*links)(nil)
 
-// HandleConn implements stats.Handler.
+// HandleConn implements stats.Handler. gRPC counts a connection before the server has said a word: a balancer with nothing behind it takes one every two seconds and
+// closes it. So only an answer makes it one that can be lost.
 func (l *links) HandleConn(_ context.Context, s stats.ConnStats) {
 	switch s.(type) {
 	case *stats.ConnEnd:
-		l.lost.Store(true)
+		if l.served.Load() {
+			l.lost.Store(true)
+		}
 		if l.open.Add(-1) == 0 {
-			l.since.Store(time.Now().UnixNano())
+			if l.served.Swap(false) {
+				l.since.Store(clock())
+			}
 			tell(l.none)
 		}
 	case *stats.ConnBegin:
 		l.open.Add(1)
+	}
+}
+
+// HandleRPC implements stats.Handler.
+func (l *links) HandleRPC(_ context.Context, s stats.RPCStats) {
+	switch s.(type) {
+	case *stats.InHeader, *stats.InTrailer: // a refusal has trailers alone
+		l.served.Store(true)
 		if l.lost.Swap(false) {
 			tell(l.again)
 		}
 	}
 }
 
-// gone reports whether there has been no connection for so long that nobody should wait for one.
-func (l *links) gone() bool {
-	return l.open.Load() == 0 && time.Since(time.Unix(0, l.since.Load())) > linkPatience
-}
+// gone reports whether a client that has no connection now has had none for so long that nobody should wait for one.
+func (l *links) gone() bool { return time.Duration(clock()-l.since.Load()) > linkPatience }
 
 // within returns a context that ends, with errNoLink as its cause, when there is no connection linkPatience after the call began. stop gives back what it holds.
 func (l *links) within(ctx context.Context) (_ context.Context, stop func()) {
@@ -81,6 +99,3 @@ func (l *links) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Conte
 
 // TagRPC implements stats.Handler.
 func (l *links) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
-
-// HandleRPC implements stats.Handler.
-func (l *links) HandleRPC(context.Context, stats.RPCStats) {}

@@ -285,6 +285,13 @@ func TestAWriteToAStoreThatIsGoneIsRefusedSoon(t *testing.T) {
 		t.Errorf("the first write waited for %v, as for an answer", took)
 	}
 	eventually(t, "a write that does not wait", func() bool { return write() < linkPatience/2 })
+	tried := w.refused.Load()
+	eventually(t, "two more attempts to connect", func() bool { // each is taken and closed, as by a balancer with nothing behind it
+		if took := write(); took >= linkPatience/2 {
+			t.Errorf("a write waited for %v where it is known that there is no connection", took)
+		}
+		return w.refused.Load() >= tried+2
+	})
 	w.mend()
 	eventually(t, "a write once etcd is back", func() bool {
 		_, err := store.Put(t.Context(), "routes/a", []byte("3"), control.Precondition{})

@@ -14,7 +14,8 @@ type wire struct {
 	socket   string
 	wg       sync.WaitGroup
 
-	delay atomic.Int64 // nanoseconds that each piece takes
+	delay   atomic.Int64 // nanoseconds that each piece takes
+	refused atomic.Int64 // connections that were taken and closed
 
 	mu     sync.Mutex // guards the rest
 	broken bool
@@ -54,6 +55,7 @@ func (w *wire) connect(near net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.broken {
+		w.refused.Add(1)
 		near.Close()
 		return
 	}
