@@ -24,8 +24,8 @@ const (
 	listTimeout    = time.Minute     // all pages of a list; each has requestTimeout
 	dialTimeout    = 3 * time.Second // fetching a token for a new connection
 
-	// A server that takes calls and answers none, such as one that is frozen or has no leader, costs one call for keys in silentFor its requestTimeout, and the
-	// others no more than silentTimeout.
+	// A server that takes calls and answers none, such as one that is frozen or has no leader, costs the calls for keys that find it out their requestTimeout;
+	// from then on one in silentFor, and the others no more than silentTimeout.
 	silentTimeout = 500 * time.Millisecond
 	silentFor     = 10 * time.Second
 )
@@ -40,7 +40,7 @@ type Client struct {
 	retired sync.WaitGroup // connections that wait for their last user
 
 	beside atomic.Pointer[Server] // the server, where it is in this process; nil = it is not
-	silent atomic.Int64           // calls for keys wait less until then, in nanoseconds of the clock: one has waited in vain
+	silent atomic.Int64           // calls for keys wait less until then (see clock): one has waited in vain; not above 0: less the time of the last answer
 }
 
 // connection is one generation of a Client. It closes once it is retired and its last user has let go of it.
@@ -202,19 +202,24 @@ func (c *Client) keys(ctx context.Context, what string, timeout time.Duration, c
 	return nil
 }
 
-// patiently is do for keys: it waits less where another call has waited in vain lately.
+// patiently is do for keys: it waits less where another call has waited in vain lately. Once that is some time ago one call finds out in full whether it is still so,
+// and the others go on to wait less until that one has ended.
 func (c *Client) patiently(ctx context.Context, what string, timeout time.Duration, call func(context.Context, clientv3.KV) error) error {
-	full := time.Now().UnixNano() > c.silent.Load()
+	begin, silent := clock(), c.silent.Load()
+	full := silent <= 0
+	if !full && begin > silent {
+		probing := begin + int64(requestTimeout)
+		full, silent = c.silent.CompareAndSwap(silent, probing), probing
+	}
 	if !full {
 		timeout = min(timeout, silentTimeout)
 	}
-	begin := time.Now()
 	err := c.do(ctx, what, timeout, func(ctx context.Context, conn *connection) error { return call(ctx, conn) })
 	switch {
 	case err == nil:
-		c.silent.Store(0)
-	case full && ctx.Err() == nil && time.Since(begin) >= timeout:
-		c.silent.Store(time.Now().Add(silentFor).UnixNano())
+		c.silent.Store(-clock())
+	case full && ctx.Err() == nil && time.Duration(clock()-begin) >= timeout:
+		c.silent.CompareAndSwap(silent, clock()+int64(silentFor)) // unless another call has been answered meanwhile
 	}
 	return err
 }

@@ -326,6 +326,57 @@ func TestAStoreThatSaysNothingIsWaitedForOnce(t *testing.T) {
 	})
 }
 
+// Of those who come while a store is known to say nothing one finds out whether it still does, also where several come at once; an answer to any lets all wait in full.
+func TestOneCallFindsOutWhetherAStoreStillSaysNothing(t *testing.T) {
+	t.Parallel()
+	const callers = 8
+	server := startTest(t, t.TempDir(), nil)
+	client := clientTest(t, Config{Endpoints: []string{server.Endpoint()}})
+	put(t, NewStore(client), "routes/a", "1")
+	inFull := func(err error) (n int) { // of so many at once, all of which end with err
+		limits := make(chan bool, callers)
+		var begun, ended sync.WaitGroup
+		begun.Add(callers)
+		for range callers {
+			ended.Go(func() {
+				_ = client.patiently(t.Context(), "test", requestTimeout, func(ctx context.Context, _ clientv3.KV) error {
+					limit, _ := ctx.Deadline()
+					limits <- time.Until(limit) > silentTimeout
+					begun.Done()
+					begun.Wait() // none ends before all have begun
+					return err
+				})
+			})
+		}
+		ended.Wait()
+		for range callers {
+			if <-limits {
+				n++
+			}
+		}
+		return n
+	}
+	failed := errors.New("failed")
+	if n := inFull(failed); n != callers {
+		t.Errorf("%d of %d wait in full for a store that answers", n, callers)
+	}
+	client.silent.Store(clock() + int64(time.Hour))
+	if n := inFull(failed); n != 0 {
+		t.Errorf("%d wait in full for a store that is silent", n)
+	}
+	client.silent.Store(clock())
+	if n := inFull(failed); n != 1 {
+		t.Errorf("%d wait in full to find out whether a store is still silent, want one", n)
+	}
+	client.silent.Store(clock())
+	if n := inFull(nil); n != 1 {
+		t.Errorf("%d wait in full to find out whether a store is still silent, want one", n)
+	}
+	if n := inFull(failed); n != callers {
+		t.Errorf("%d of %d wait in full for a store that has answered", n, callers)
+	}
+}
+
 // 1.5 MiB is etcd's limit; trying again would not help, so this is not "unavailable".
 func TestAValueThatIsTooLargeIsRefused(t *testing.T) {
 	store := storeTest(t)
