@@ -24,7 +24,7 @@ import (
 //	time is up           ten minutes later
 //	it is registered     again, and then it is in force anyway
 //
-// A service without health checks loses its nodes with their leases: nobody knows better. A node with weight 0 or status 0 has said that it goes, and goes. So does
+// A service without probes loses its nodes with their leases: nobody knows better. A node with weight 0 or status 0 has said that it goes, and goes. So does
 // one that is deleted and was under no lease.
 type Holder struct {
 	options HolderOptions

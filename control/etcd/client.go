@@ -131,7 +131,7 @@ func (c *Client) dial(watching *links) (*clientv3.Client, error) {
 		TLS:         secure,
 		DialTimeout: dialTimeout,
 		// A dead peer is noticed after 13 s: gRPC pings no more often than every 10 s. Pings without a stream stay off, because
-		// etcd's servers count them as abuse and close the connection; the watch is a stream that is always there.
+		// etcd's servers count them as abuse and close the connection; a watch on the connection is a stream that is always there.
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
 		MaxCallSendMsgSize:   maxRequest,   // the server has a bound of its own
