@@ -133,9 +133,7 @@ func TestWhoIsBesideAServerThatStopsByItselfLeavesIt(t *testing.T) {
 	for range 4 {
 		<-done
 	}
-	if n := visitorsOf(server); n != 0 {
-		t.Errorf("%d are in a server that has stopped", n)
-	}
+	eventually(t, "all have left", func() bool { return visitorsOf(server) == 0 })
 	if server.Err() == nil {
 		t.Error("it has stopped and says nothing")
 	}
