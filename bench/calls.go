@@ -24,7 +24,7 @@ type callCount struct {
 
 // countCalls gives a rival one more turn and counts the system calls of all its threads. The answers are those of the rounds before, which were checked.
 func countCalls(ctx context.Context, h *harness, r *rival, j job, perSecond float64) (*callCount, error) {
-	changing, err := startChurn(ctx, h, r, j.changes)
+	changing, err := startChurn(ctx, h, r, j)
 	if err != nil {
 		return nil, err
 	}

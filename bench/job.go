@@ -20,6 +20,7 @@ type job struct {
 	page        string // of another origin that asks, as its Origin says; "" = none
 	fresh       bool   // a new connection for every request
 	changes     int    // routes that are changed each second meanwhile, where the rival can be told without a reload
+	elsewhere   bool   // they are of keys that the rival does not follow
 	handshake   handshake
 }
 

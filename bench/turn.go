@@ -43,7 +43,7 @@ func takeTurn(ctx context.Context, h *harness, r *rival, j job, perSecond float6
 		return nil, err
 	}
 	profile := h.startProfile(ctx, r, d)
-	changing, err := startChurn(ctx, h, r, j.changes)
+	changing, err := startChurn(ctx, h, r, j)
 	if err != nil {
 		return nil, err
 	}
