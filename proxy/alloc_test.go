@@ -130,6 +130,9 @@ func TestARequestAllocatesNothing(t *testing.T) {
 			"\r\n0\r\n\r\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if raceDetector && strings.Contains(name, "five plugins") {
+				t.Skip("the race detector makes sync.Pool, from which regexp has its machines, drop what it is given; tools/test counts without it")
+			}
 			n := quietNode(t, c.mark)
 			g := newGateway(t, []string{n.addr}, c.options...)
 			p := newPingPong(t, g, c.request)

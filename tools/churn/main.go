@@ -32,6 +32,7 @@ type options struct {
 	service      string
 	node         string // address of the nodes that are changed too; "" = routes alone
 	writers      int
+	run          int64 // differs from that of every run before
 }
 
 // services is how many services the nodes belong to, one each.
@@ -61,6 +62,7 @@ func main() {
 	flag.StringVar(&o.node, "node", "", "every second change is of a node at this address, in one of 200 services; etcd only")
 	flag.IntVar(&o.writers, "writers", 64, "changes under way at once, at most")
 	flag.Parse()
+	o.run = time.Now().UnixNano()
 	to, stop, err := o.target()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "churn:", err)
@@ -131,7 +133,8 @@ func pause(ctx context.Context, until time.Time) bool {
 	}
 }
 
-// change returns the n-th change: a route whose path is another each time or, where nodes are changed, in turns with it a node whose weight is.
+// change returns the n-th change: a route whose path is another each time, and another than those of earlier runs, whose routes may still be there; or, where nodes are changed, in turns with it a
+// node of which the same holds.
 func (o *options) change(n int) (key string, value []byte) {
 	service := o.service
 	if o.node != "" {
@@ -139,12 +142,12 @@ func (o *options) change(n int) (key string, value []byte) {
 		service = fmt.Sprintf("fleet-%d", i)
 		if n%2 == 1 {
 			key = control.Nodes.Key(fmt.Sprintf("%s.%d", service, i))
-			return key, fmt.Appendf(nil, `{"service_name":"%s","upstream":"%s","weight":%d}`, service, o.node, 1+n/2/services%100)
+			return key, fmt.Appendf(nil, `{"service_name":"%s","upstream":"%s","weight":%d,"metadata":{"run":"%x"}}`, service, o.node, 1+n/2/services%100, o.run)
 		}
 		n /= 2
 	}
 	i := n % o.routes
-	value = fmt.Appendf(nil, `{"id":"other-%d","prefix":"/tenant-%d/service-%d/v1/round-%d/*","service_name":"%s","plugins":{"request-id":{}}}`,
-		i, i%100, i, n/o.routes, service)
+	value = fmt.Appendf(nil, `{"id":"other-%d","prefix":"/tenant-%d/service-%d/v1/run-%x/round-%d/*","service_name":"%s","plugins":{"request-id":{}}}`,
+		i, i%100, i, o.run, n/o.routes, service)
 	return control.Routes.Key(fmt.Sprintf("other-%d", i)), value
 }

@@ -11,12 +11,14 @@ import (
 	"sluice/control"
 )
 
-// Each change is valid and differs from what stands at its key; otherwise the gateway would have nothing to do for it.
+// Each change is valid and differs from what stands at its key, also where a run before has left it there; otherwise the gateway would have nothing to do for it.
 func TestEveryChangeIsValidAndDiffers(t *testing.T) {
 	for _, node := range []string{"", "127.0.0.1:80"} {
-		o := options{routes: 50, service: "s", node: node}
+		o := options{routes: 2000, service: "s", node: node}
 		stands, kinds := make(map[string]string), make(map[control.Kind]int)
-		for n := range 1000 {
+		for i := range 2000 {
+			n := i % 1000
+			o.run = int64(i / 1000)
 			key, value := o.change(n)
 			if err := control.Check(key, value); err != nil {
 				t.Fatalf("%s: %v: %s", key, err, value)
@@ -28,8 +30,8 @@ func TestEveryChangeIsValidAndDiffers(t *testing.T) {
 			kind, _, _ := control.SplitKey(key)
 			kinds[kind]++
 		}
-		if want := map[bool]int{false: 1000, true: 500}[node != ""]; kinds[control.Routes] != want {
-			t.Errorf("%d of 1,000 changes are of routes, want %d", kinds[control.Routes], want)
+		if want := map[bool]int{false: 2000, true: 1000}[node != ""]; kinds[control.Routes] != want {
+			t.Errorf("%d of 2,000 changes are of routes, want %d", kinds[control.Routes], want)
 		}
 	}
 }
