@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sluice/internal/unit"
 )
 
 // answers makes a service see that many answers on each of its two workers.
@@ -256,4 +258,18 @@ func BenchmarkRequest(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A node that has answered nobody, since all it was asked were second tries that were outrun a moment later, is not taken for one that hangs.
+func TestANodeThatOnlyLosesToTheFirstTryIsNotTakenOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 3, passive(func(*PassiveHealth) {}))
+		defer c.Close()
+		c.config.Retry.Hedge = &HedgeConfig{Delay: unit.Duration(20 * time.Millisecond)}
+		c.open()
+		for i := range 7 {
+			c.outrun(0, 1, time.Millisecond, int64(time.Hour+time.Duration(i)*2*time.Second))
+		}
+		c.want(0, 1, 2)
+	})
 }

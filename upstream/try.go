@@ -77,7 +77,10 @@ func (t *Try) Outrun(now int64) {
 	if s.balancer == EWMA {
 		n.load.latency.atLeast(took, now)
 	}
-	if usual := s.HedgeAfter(); usual > 0 && took >= usual { // what was cut short sooner may have been about to be quick
+	if usual := s.HedgeAfter(); usual > 0 {
+		if took < usual { // it may have been about to be quick, as a node that only gets second tries always is
+			return
+		}
 		s.state.noteHead(t.worker, took)
 	}
 	switch since := n.silentSince.Load(); {
