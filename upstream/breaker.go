@@ -170,6 +170,7 @@ func (s *Service) Full(worker int, w Want) bool {
 		return false
 	}
 	p := picking{roster: s.state.roster.Load(), service: s, worker: worker, want: w}
+	p.panicking = p.roster.panicking || p.overtaken()
 	for _, n := range p.roster.nodes {
 		if p.mayFit(n) {
 			return true

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"sluice/core/observe"
 )
@@ -82,5 +83,41 @@ func TestATryThatFindsNoRoomHidesNone(t *testing.T) {
 	}
 	if len(worker.posted) == 0 {
 		t.Error("nobody is told")
+	}
+}
+
+// In panic all nodes may be asked, and so it is for want of room that none is.
+func TestInPanicNodesMayBeFull(t *testing.T) {
+	silence(t)
+	for _, mustered := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClinic(t, 2, nil)
+			defer c.Close()
+			c.config.Breaker.PerNode.MaxRequests = 1
+			c.open()
+			s := c.service.state
+			for _, n := range c.service.Nodes() {
+				n.health.Or(ejected)
+			}
+			if mustered {
+				s.mu.Lock()
+				s.muster()
+				s.mu.Unlock()
+			}
+			var tries [2]Try
+			for i := range tries {
+				n := c.service.Pick(0, Want{})
+				if n == nil {
+					t.Fatal("nobody is asked")
+				}
+				tries[i].Begin(c.service, 0, n, 0)
+			}
+			if c.service.Pick(0, Want{}) != nil || !c.service.Full(0, Want{}) {
+				t.Error("they are not said to be full")
+			}
+			for i := range tries {
+				tries[i].End()
+			}
+		})
 	}
 }
