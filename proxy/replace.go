@@ -26,6 +26,13 @@ func (x *Exchange) reframe(was int) {
 		resp.Status, x.status, x.replaced = was, was, false
 		return
 	}
+	if resp.Status < 300 && x.req.UpgradeAsks && x.req.Version == codec.HTTP2 { // that would open a tunnel to nobody (RFC 8441 §5)
+		refused := was
+		if was < 300 {
+			refused = 501
+		}
+		resp.SetStatus(refused)
+	}
 	x.status = resp.Status
 	if resp.Status != was && (resp.Status == 205 || codec.Bodiless(resp.Status) || codec.Bodiless(was) && !x.replaced) {
 		x.ReplaceBody(nil) // RFC 9110 §15.3.6; and an answer that had no body, and may have one now, says that it is empty

@@ -354,3 +354,11 @@ func TestATunnelThatItsNodeHasEndedDoesNotLastForEver(t *testing.T) {
 		t.Errorf("logged %+v", line)
 	}
 }
+
+// A tunnel that a node refuses is refused, whatever a plugin would make of its status: the client would take 200 for a tunnel (RFC 8441 §5).
+func TestARefusedTunnelIsNoneWhateverAPluginSays(t *testing.T) {
+	n := newNode(t, answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"))
+	p := newGateway(t, []string{n.addr}, withRewrite(t, `{"status_code":200,"headers":{"set":{"X-A":"b"}}}`)).dialH2(t)
+	p.askWebSocket()
+	p.hears("1: 403")
+}
