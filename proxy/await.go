@@ -100,7 +100,7 @@ func (x *Exchange) waitedTooLong() {
 	tryOver := x.tryEnd > 0 && x.worker.loop.Now() >= x.tryEnd
 	switch x.waiting {
 	case waitConnect:
-		x.callFailed(x.notConnected())
+		x.callLost(x.call, x.notConnected())
 	case waitSend:
 		switch {
 		case tryOver:

@@ -339,7 +339,11 @@ func (x *Exchange) callDrained() {
 // fail ends the exchange with an error: as an answer when none has begun, else by cutting the one that has.
 func (x *Exchange) fail(e *fault.Error) {
 	if x.state == stateDropping && e.Side != fault.Downstream { // the client has its answer
-		x.finish(false)
+		if x.call != nil { // and the node's was none the worse: nobody has counted it
+			x.endDropping()
+		} else {
+			x.finish(false)
+		}
 		return
 	}
 	x.failed = e

@@ -66,15 +66,23 @@ func (x *Exchange) drainedBy(c call) {
 
 // callBegan tells that the first byte of an answer has come on c: of two calls, the other is given up.
 func (x *Exchange) callBegan(c call) {
+	if x.second != nil {
+		if c == x.second {
+			x.swapCalls()
+		}
+		x.secondTry.Outrun(x.worker.loop.Now())
+		x.goOnAlone()
+	}
 	x.worker.loop.StopTimer(&x.hedge)
-	if x.second == nil {
-		return
-	}
-	if c == x.second {
-		x.swapCalls()
-	}
-	x.secondTry.Outrun(x.worker.loop.Now())
+}
+
+// goOnAlone gives up the second call. The first may be the one that was the second, behind a call that waited for a connection or a stream: neither counts any more.
+func (x *Exchange) goOnAlone() {
 	x.dropSecond()
+	x.pending.Leave()
+	if x.waiting == waitConnect {
+		x.awaitHead()
+	}
 }
 
 // swapCalls makes the second call the first.
@@ -98,9 +106,18 @@ func (x *Exchange) callLost(c call, e *fault.Error) {
 		x.callFailed(e)
 		return
 	}
-	if c == x.call {
+	if x.deadline.Over(x.worker.loop.Now()) { // as in callFailed
+		x.outOfTime()
+		return
+	}
+	first := c == x.call
+	if first {
 		x.swapCalls()
 	}
 	x.countFailed(&x.secondTry, c, e)
-	x.dropSecond()
+	if first {
+		x.goOnAlone()
+	} else {
+		x.dropSecond()
+	}
 }
