@@ -186,8 +186,8 @@ func (l *Linter) Effects(most int) (list []Effect, more bool) {
 			case known && at >= 0:
 				list[at].Shadowed = list[at].Shadowed || o.Overlap == router.Covered
 			case known:
-			case len(list) == most:
-				return list, true
+			case len(list) == most: // but those that are listed may turn out to be shadowed
+				more = true
 			default:
 				place[o.Rule.ID] = len(list)
 				list = append(list, Effect{Route: o.Rule.ID, Shadowed: o.Overlap == router.Covered})

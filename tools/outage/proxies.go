@@ -148,7 +148,7 @@ func (p *proxy) startSluice(ctx context.Context, binary, dir string, nodes []str
 			"passive": map[string]any{"consecutive_failures": 3, "ejection": "5s"},
 		},
 		"timeout":  map[string]any{"connect": tryTime.String(), "per_try": tryTime.String()},
-		"retry":    map[string]any{"attempts": 3, "hedge": map[string]any{}},
+		"retry":    map[string]any{"attempts": 3, "hedge": map[string]any{}}, // the others have nothing like a hedge
 		"balancer": map[string]any{"type": "ewma"},
 	}
 	ready := make(chan error, 1)
