@@ -4,12 +4,15 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 )
 
 // System calls are counted on all threads, those included that begin meanwhile. Where the kernel does not let us, there is an error that says so, and strace counts.
 func TestSystemCallsAreCounted(t *testing.T) {
+	runtime.LockOSThread() // one that is there when they are looked for
+	defer runtime.UnlockOSThread()
 	c, err := startCallCounter([]int{os.Getpid()})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/codec"
 	"sluice/internal/testnet"
 	"sluice/internal/unit"
 	"sluice/upstream"
@@ -96,7 +97,9 @@ func TestAQuietStreamIsNoFailureOfItsNode(t *testing.T) {
 	for range 4 {
 		b := g.connect(t)
 		b.send(get)
-		g.await(t, "the exchange to wait", func(w *worker) bool { return waitingFor(waitBody)(w) && w.exchange().bytesOut == 2 })
+		g.await(t, "the exchange to wait", func(w *worker) bool {
+			return waitingFor(waitBody)(w) && w.exchange().bytesOut == 2 && w.exchange().resp.Framing.Kind == codec.BodyStream
+		})
 		g.pass(t, time.Second+grain)
 		if a := b.answer(); a.status != 200 || a.cut == nil {
 			t.Errorf("%+v", a)

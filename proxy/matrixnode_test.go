@@ -230,11 +230,13 @@ func (s *nodeShim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		copyHead(w, resp)
+		// The end of an answer whose length is known comes with its last byte, as it does from most servers: a client of HTTP/1.1 has the whole answer by then, and may go on at once.
+		together := r.ContentLength == 0 && resp.ContentLength >= 0 && len(resp.Trailer) == 0
+		copyHead(w, resp, together && resp.ContentLength == 0)
 		if resp.StatusCode < 200 {
 			continue
 		}
-		passAnswer(w, resp)
+		passAnswer(w, resp, together)
 		whole := r.ContentLength == 0 && <-sent
 		select {
 		case whole = <-sent:
@@ -247,8 +249,8 @@ func (s *nodeShim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// copyHead passes the head of an answer on.
-func copyHead(w http.ResponseWriter, resp *http.Response) {
+// copyHead passes the head of an answer on, at once unless it is the end as well.
+func copyHead(w http.ResponseWriter, resp *http.Response, end bool) {
 	h := w.Header()
 	clear(h)
 	for name, values := range resp.Header {
@@ -267,21 +269,23 @@ func copyHead(w http.ResponseWriter, resp *http.Response) {
 		h["Date"] = nil // none is added
 	}
 	w.WriteHeader(resp.StatusCode)
-	if resp.StatusCode >= 200 {
+	if resp.StatusCode >= 200 && !end {
 		w.(http.Flusher).Flush()
 	}
 }
 
-// passAnswer passes the body of an answer on, and the fields behind it.
-func passAnswer(w http.ResponseWriter, resp *http.Response) {
+// passAnswer passes the body of an answer on, its end together with the last byte or alone, and the fields behind it.
+func passAnswer(w http.ResponseWriter, resp *http.Response, together bool) {
 	buf := make([]byte, 32<<10)
-	for {
+	for left := resp.ContentLength; ; {
 		n, err := resp.Body.Read(buf)
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
 				panic(http.ErrAbortHandler)
 			}
-			w.(http.Flusher).Flush()
+			if left -= int64(n); left != 0 || !together {
+				w.(http.Flusher).Flush()
+			}
 		}
 		if err == io.EOF {
 			break
