@@ -10,7 +10,8 @@ const (
 	smallest  = 10       // 1 KiB: most heads
 	largest   = 16       // 64 KiB
 	keepLeast = 64       // buffers of a class that are kept for reuse,
-	keepBytes = 1 << 20  // or as many as fill this: heads for a thousand streams. At most 5 + 2 + 4 = 11 MiB a loop
+	keepBytes = 1 << 20  // or as many as fill this: heads for a thousand streams. At most 5 + 2 + 4 = 11 MiB a loop,
+	keepOuts  = 256      // and 3 more for what is written: one event of HTTP/2 may write to a hundred nodes, and a batch has 16
 )
 
 // buffers are the free lists of a loop, one a class.
@@ -47,7 +48,11 @@ func (b *buffers) put(buf []byte) {
 		return
 	}
 	list := &b.free[bits.Len(uint(size))-1-smallest]
-	if len(*list) < max(keepLeast, keepBytes/size) {
+	keep := max(keepLeast, keepBytes/size)
+	if size == outSize {
+		keep = keepOuts
+	}
+	if len(*list) < keep {
 		*list = append(*list, buf[:size])
 	}
 }
