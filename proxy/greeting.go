@@ -215,15 +215,7 @@ func (g *greeting) Closed(*event.Conn, error) {
 func (g *greeting) Drained(*event.Conn) {}
 
 // Expired ends a connection that took too long.
-func (g *greeting) Expired(*event.Timer) {
-	switch g.phase {
-	case greetHeader:
-		g.worker.stats.ProxyHeaderRefused()
-	case greetHandshake:
-		g.worker.stats.Handshake(observe.HandshakeTimeout)
-	}
-	g.end()
-}
+func (g *greeting) Expired(*event.Timer) { g.giveUp(observe.HandshakeTimeout) }
 
 // drain lets the client have a moment: it may be about to send a request.
 func (g *greeting) drain() {
@@ -233,12 +225,15 @@ func (g *greeting) drain() {
 }
 
 // stop ends the greeting, since the process ends.
-func (g *greeting) stop() {
+func (g *greeting) stop() { g.giveUp(observe.HandshakeStopped) }
+
+// giveUp ends the greeting before it has come to something, and counts that; result is that of a handshake.
+func (g *greeting) giveUp(result observe.Handshake) {
 	switch g.phase {
 	case greetHeader:
 		g.worker.stats.ProxyHeaderRefused()
 	case greetHandshake:
-		g.worker.stats.Handshake(observe.HandshakeStopped)
+		g.worker.stats.Handshake(result)
 	}
 	g.end()
 }

@@ -97,7 +97,7 @@ func AppendResponseHead(dst []byte, resp *codec.Response, opts ResponseOptions) 
 func ClientFraming(resp *codec.Response, m codec.Method, v codec.Version) codec.Framing {
 	f := resp.Framing
 	switch {
-	case f.Kind == codec.BodyNone && m != codec.MethodHead && resp.Status >= 200 && resp.Status != 204 && resp.Status != 304:
+	case f.Kind == codec.BodyNone && m != codec.MethodHead && !codec.Bodiless(resp.Status):
 		return codec.Framing{Kind: codec.BodyLength}
 	case f.Kind != codec.BodyStream && f.Kind != codec.BodyClose:
 		return f

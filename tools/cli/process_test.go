@@ -155,6 +155,22 @@ func (p *program) upgrade() {
 	p.pids = append(p.pids, p.servingPID())
 }
 
+// upgradeTwice upgrades under crowds, of which each asks at least so many times in between. A process ends once every connection has left it, though nobody stops asking.
+func (p *program) upgradeTwice(crowds []*crowd, least int64) {
+	p.t.Helper()
+	for n := range 2 {
+		before := make([]int64, len(crowds))
+		for i, c := range crowds {
+			before[i] = c.asked.Load()
+		}
+		p.upgrade()
+		for i, c := range crowds {
+			p.await("requests to go on", func() bool { return c.asked.Load() > before[i]+least })
+		}
+		p.exited(p.pids[n], 0)
+	}
+}
+
 // exited waits for the end of a process and checks its exit code.
 func (p *program) exited(pid, code int) {
 	p.t.Helper()

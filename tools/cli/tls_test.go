@@ -57,17 +57,7 @@ func TestUpgradesLoseNothingOverTLSAndHTTP2(t *testing.T) {
 		return resp.StatusCode == 200
 	})
 	crowds := []*crowd{gather(p.address, "/x/1", 16, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone()), gatherHTTP2(p.address, "/x/1", 8, config.Clone())}
-	for n := range 2 {
-		before := make([]int64, len(crowds))
-		for i, c := range crowds {
-			before[i] = c.asked.Load()
-		}
-		p.upgrade()
-		for i, c := range crowds {
-			p.await("requests to go on", func() bool { return c.asked.Load() > before[i]+64 })
-		}
-		p.exited(p.pids[n], 0) // every connection has left it, and nobody has stopped asking
-	}
+	p.upgradeTwice(crowds, 64)
 	for _, c := range crowds {
 		c.disperse(t)
 	}
@@ -145,17 +135,7 @@ func TestAnUpgradeLosesNothingInAnyPairOfProtocols(t *testing.T) {
 		})
 		crowds = append(crowds, gather(p.second, path, 3, nil), gather(p.address, path, 3, config.Clone()), gatherHTTP2(p.second, path, 3, nil), gatherHTTP2(p.address, path, 3, config.Clone()))
 	}
-	for n := range 2 {
-		before := make([]int64, len(crowds))
-		for i, c := range crowds {
-			before[i] = c.asked.Load()
-		}
-		p.upgrade()
-		for i, c := range crowds {
-			p.await("requests to go on", func() bool { return c.asked.Load() > before[i]+16 })
-		}
-		p.exited(p.pids[n], 0)
-	}
+	p.upgradeTwice(crowds, 16)
 	for _, c := range crowds {
 		c.disperse(t)
 	}
