@@ -56,6 +56,7 @@ func FuzzClient(f *testing.F) { fuzzConn(f, true) }
 func FuzzDecoder(f *testing.F) {
 	f.Add(packed("a: b", "c: d"), packed("a: b", "cookie: x"))
 	f.Add([]byte{0x20, 0x40, 1, 'a', 1, 'b'}, []byte{0xbe, 0x3f, 0xe1, 0x1f})
+	f.Add(packed("a: b"), []byte{0x3f, 0x30, 0x3f, 0x30}) // two updates of the table's size
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		ours := &decoder{max: tableSize}
 		theirs := hpack.NewDecoder(tableSize, nil)

@@ -19,14 +19,30 @@ func entries(d *decoder, block []byte) (string, bool) {
 	return string(f.dst), ok
 }
 
-// reference returns what golang.org/x/net makes of it.
+// reference returns what golang.org/x/net makes of it. That takes one update of the table's size at the beginning of a block where two are allowed
+// (RFC 7541 §4.2), so it is given the first of two as a block of its own, which comes to the same.
 func reference(d *hpack.Decoder, block []byte) (string, bool) {
 	var out strings.Builder
 	d.SetEmitFunc(func(f hpack.HeaderField) { fmt.Fprintf(&out, "%s: %s\r\n", f.Name, f.Value) })
-	if _, err := d.Write(block); err != nil {
-		return "", false
+	blocks := [][]byte{block}
+	if n := sizeUpdate(block); n > 0 && sizeUpdate(block[n:]) > 0 {
+		blocks = [][]byte{block[:n], block[n:]}
 	}
-	return out.String(), d.Close() == nil
+	for _, b := range blocks {
+		if _, err := d.Write(b); err != nil || d.Close() != nil {
+			return "", false
+		}
+	}
+	return out.String(), true
+}
+
+// sizeUpdate returns the length of the update of the table's size that b begins with, 0 where there is none.
+func sizeUpdate(b []byte) int {
+	if len(b) == 0 || b[0]&0xe0 != 0x20 {
+		return 0
+	}
+	_, next, _ := readInt(b, 0, 5)
+	return next
 }
 
 // The other implementation's encoder, with its dynamic table and Huffman code, and tables of every size.
