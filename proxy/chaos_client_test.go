@@ -27,7 +27,9 @@ type chaosRequest struct {
 func (x *chaos) client(addr string, rnd *rand.Rand) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		x.t.Errorf("dial: %v", err)
+		if !x.stopping.Load() {
+			x.t.Errorf("dial: %v", err)
+		}
 		return
 	}
 	defer conn.Close()
@@ -175,7 +177,7 @@ func (x *chaos) check(r *bufio.Reader, q *chaosRequest) bool {
 		a, err = readAnswer(r, q.method)
 	}
 	if err != nil {
-		if !q.old || !errors.Is(err, syscall.ECONNRESET) { // what ends with the connection is cut by a reset, which may overtake it
+		if !x.stopping.Load() && (!q.old || !errors.Is(err, syscall.ECONNRESET)) { // what ends with the connection is cut by a reset, which may overtake it
 			x.t.Errorf("no answer to %s: %v", q.id, err)
 		}
 		x.cut.Add(1)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,10 +24,14 @@ type chaos struct {
 	t       *testing.T
 	seed    uint64
 	bounded bool // the gateway may say that it has enough
+	changes bool // the service and its nodes change all the time
+	stops   bool // the gateway ends in the midst of it
 	ids     atomic.Int64
 	posts   sync.Map // id of each POST that a node has read → true
 
 	right, refused, cut, gone, malformed atomic.Int64
+
+	stopping atomic.Bool // the gateway ends, or has ended
 }
 
 func TestChaos(t *testing.T) {
@@ -46,17 +51,51 @@ func TestChaosWithinBounds(t *testing.T) {
 		length = 2 * time.Second
 	}
 	(&chaos{t: t, seed: chaosSeed(t), bounded: true}).run(length, withService(func(c *upstream.Config) {
-		c.Balancer.Type = "least_conn"
-		c.Breaker = upstream.BreakerConfig{
-			MaxRequests: chaosClients, MaxPending: 6, MaxConnections: 12, MaxRetries: 4, QueueTimeout: unit.Duration(50 * time.Millisecond),
-			PerNode: upstream.NodeBreaker{MaxRequests: 3, MaxPending: 2, MaxRetries: 2}, Adaptive: &upstream.AdaptiveConfig{MinLimit: 4},
-		}
-		c.Pool.MaxPerNode, c.Pool.Preconnect, c.Pool.MaxRequests = 4, 1, 20
-		c.Retry.Hedge = &upstream.HedgeConfig{Delay: unit.Duration(20 * time.Millisecond)}
-		c.Timeout.PerTry, c.Timeout.Total = unit.Duration(100*time.Millisecond), unit.Duration(300*time.Millisecond)
-		c.Health = &upstream.HealthConfig{Passive: &upstream.PassiveHealth{Ejection: unit.Duration(100 * time.Millisecond)}}
-		c.SetDefaults()
+		bound(c, 0)
+		c.Pool.MaxRequests = 20
 	}))
+}
+
+// The same while nodes come and go, and what bounds requests does too: what an exchange was counted by when it began, it is counted out by.
+func TestChaosWhileTheServiceChanges(t *testing.T) {
+	(&chaos{t: t, seed: chaosSeed(t), bounded: true, changes: true}).run(2*time.Second, withService(func(c *upstream.Config) { bound(c, 0) }))
+}
+
+// The same, ended by the end of the gateway.
+func TestChaosThatTheGatewayEndsIn(t *testing.T) {
+	(&chaos{t: t, seed: chaosSeed(t), bounded: true, changes: true, stops: true}).run(testnet.Patience, withService(func(c *upstream.Config) { bound(c, 0) }))
+}
+
+// bound gives a service the bounds of that number; of 0, they are those of the others together.
+func bound(c *upstream.Config, n int) {
+	c.Balancer.Type = [...]string{"least_conn", "roundrobin", "ewma", "chash", "random"}[n%5]
+	c.Breaker = upstream.BreakerConfig{QueueTimeout: unit.Duration(50 * time.Millisecond)}
+	set := func(bit int, to *int, value int) {
+		if *to = 0; n == 0 || n&(1<<bit) != 0 {
+			*to = value
+		}
+	}
+	set(0, &c.Breaker.MaxRequests, chaosClients)
+	set(1, &c.Breaker.MaxPending, 6)
+	set(2, &c.Breaker.MaxConnections, 12)
+	set(3, &c.Breaker.MaxRetries, 4)
+	set(4, &c.Breaker.PerNode.MaxRequests, 3)
+	set(5, &c.Breaker.PerNode.MaxPending, 2)
+	set(6, &c.Breaker.PerNode.MaxRetries, 2)
+	set(7, &c.Pool.MaxPerNode, 4)
+	set(8, &c.Pool.Preconnect, 1)
+	c.Retry.Hedge, c.Breaker.Adaptive, c.Health = nil, nil, nil
+	if n%2 == 0 {
+		c.Retry.Hedge = &upstream.HedgeConfig{Delay: unit.Duration(20 * time.Millisecond)}
+	}
+	if n%3 == 0 {
+		c.Breaker.Adaptive = &upstream.AdaptiveConfig{MinLimit: 4}
+	}
+	if n%4 == 0 {
+		c.Health = &upstream.HealthConfig{Passive: &upstream.PassiveHealth{Ejection: unit.Duration(100 * time.Millisecond)}}
+	}
+	c.Timeout.PerTry, c.Timeout.Total = unit.Duration(100*time.Millisecond), unit.Duration(300*time.Millisecond)
+	c.SetDefaults()
 }
 
 // The chaos in every pair of protocols, in plain text and over TLS.
@@ -81,24 +120,97 @@ func (x *chaos) run(length time.Duration, bounds option) {
 	}), bounds)
 	var clients sync.WaitGroup
 	begun := time.Now()
+	calm := func() []*upstream.Service { return g.Snapshot().Services }
+	if x.changes {
+		calm = x.changeAllTheTime(g, addrs)
+	}
 	for i := range chaosClients {
 		clients.Go(func() {
 			rnd := rand.New(rand.NewPCG(x.seed, 1<<48|uint64(i)))
-			for !t.Failed() && (time.Since(begun) < length || !x.enough() && time.Since(begun) < testnet.Patience) {
+			for !t.Failed() && !x.stopping.Load() && (time.Since(begun) < length || !x.enough() && time.Since(begun) < testnet.Patience) {
 				x.client(g.addr, rnd)
 			}
 		})
 	}
+	if x.stops {
+		testnet.Await(t, "the midst of it", func() bool { return x.right.Load()+x.refused.Load() >= 30 })
+		x.stopping.Store(true)
+		g.Close()
+	}
 	clients.Wait()
 	stop()
+	views := calm()
 	t.Logf("%d answers right, %d refused, %d cut, %d connections given up, %d malformed requests", x.right.Load(), x.refused.Load(), x.cut.Load(), x.gone.Load(), x.malformed.Load())
+	if x.stops {
+		wantCountedOut(t, views)
+		return
+	}
 	if !x.enough() {
 		t.Error("not enough has happened")
 	}
+	wantCountedOut(t, views)
+	wantClosed(t, views)
 	c := g.connect(t)
 	c.wantEventually("/calm")
 	c.Close()
 	g.wantNothingLeft(t, nodes)
+}
+
+// changeAllTheTime gives the service other bounds and other nodes, again and again, until it is told to calm down: to what it was in the beginning. That tells all the service has been.
+func (x *chaos) changeAllTheTime(g *gateway, addrs []string) (calm func() []*upstream.Service) {
+	views := slices.Clone(g.Snapshot().Services)
+	change := func(n int, addrs []string) {
+		var c upstream.Config
+		for _, a := range addrs {
+			c.Nodes = append(c.Nodes, upstream.NodeConfig{Upstream: a})
+		}
+		attempts, all, many := 3, 100, 1_000_000
+		c.Retry.Attempts, c.Retry.On, c.Retry.BudgetPercent, c.Retry.MinPerSecond = &attempts, []string{"connect", "reset", "503"}, &all, &many
+		bound(&c, n)
+		snap := *g.Snapshot()
+		snap.Services = []*upstream.Service{g.registry.Update("s", &c, nil)}
+		g.Publish(&snap)
+		views = append(views, snap.Services[0])
+	}
+	var quit atomic.Bool
+	var changer sync.WaitGroup
+	changer.Go(func() {
+		rnd := rand.New(rand.NewPCG(x.seed, 1<<50))
+		beat := time.NewTicker(20 * time.Millisecond)
+		defer beat.Stop()
+		for !quit.Load() {
+			<-beat.C
+			gone := rnd.IntN(2 * len(addrs)) // or none
+			change(rnd.IntN(1<<9), slices.DeleteFunc(slices.Clone(addrs), func(a string) bool { return gone < len(addrs) && a == addrs[gone] }))
+		}
+	})
+	return func() []*upstream.Service {
+		quit.Store(true)
+		changer.Wait()
+		change(0, addrs)
+		return views
+	}
+}
+
+// wantCountedOut fails the test where something stays counted in what a service has been.
+func wantCountedOut(t *testing.T, views []*upstream.Service) {
+	t.Helper()
+	for _, v := range views {
+		testnet.Await(t, "everything to be counted out", func() bool { return v.Busy() == 0 })
+	}
+}
+
+// wantClosed fails the test where a connection stays open to a node that the latest of those views does not have.
+func wantClosed(t *testing.T, views []*upstream.Service) {
+	t.Helper()
+	has := views[len(views)-1].Nodes()
+	for _, v := range views {
+		for _, n := range v.Nodes() {
+			if !slices.Contains(has, n) {
+				testnet.Await(t, "the connections of a node that has gone to end", func() bool { return n.Conns() == 0 })
+			}
+		}
+	}
 }
 
 // enough reports whether everything has happened that is to happen.

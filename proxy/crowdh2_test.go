@@ -25,8 +25,15 @@ func (w *worker) poolAt(addr string) *poolH2 {
 // crowded returns a gateway whose first node takes one call, which is under way and never answered, and whose second answers. The next turn is the second's.
 func crowded(t *testing.T, options ...option) (g *gateway, n, other *node) {
 	t.Helper()
-	n, _ = oneStreamNode(t)
 	other = newNodeAt(t, "127.0.0.2:0", speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte { return okH2(conn, s) }))
+	g, n = crowdedBeside(t, other, options...)
+	return g, n, other
+}
+
+// crowdedBeside is crowded with that second node.
+func crowdedBeside(t *testing.T, other *node, options ...option) (g *gateway, n *node) {
+	t.Helper()
+	n, _ = oneStreamNode(t)
 	one := withService(func(c *upstream.Config) { c.Pool.MaxPerNode = 1 })
 	g = newGateway(t, []string{n.addr, other.addr}, append([]option{overHTTP2, ejecting, one, withClock(), withAttempts(1)}, options...)...)
 	g.connect(t).send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n") // of which the node has not all, so that it owes nothing
@@ -34,7 +41,7 @@ func crowded(t *testing.T, options ...option) (g *gateway, n, other *node) {
 		p := w.poolAt(n.addr)
 		return p != nil && p.streams == 1 && p.clients[0].calls == 1
 	})
-	return g, n, other
+	return g, n
 }
 
 // waitsAt returns the question whether that many calls wait for a stream at the node.

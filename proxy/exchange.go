@@ -69,6 +69,7 @@ type Exchange struct {
 	pending   upstream.Pending // while a connection is waited for
 	waiter    upstream.Waiter  // while room is
 	roomUntil int64            // loop time up to which room is waited for, however often it comes and goes; 0 = it never was
+	grant     upstream.Grant   // of the budget, for a try beyond the first that is yet to be made
 	retrying  bool             // service.EnterRetry was called
 
 	// A second try beside the first.
@@ -373,6 +374,7 @@ func (x *Exchange) dropCall() {
 func (x *Exchange) leave() {
 	x.pending.Leave()
 	x.waiter.Cancel()
+	x.grant.Return(x.worker.loop.Now())
 	if x.retrying {
 		x.service.LeaveRetry()
 		x.retrying = false

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sluice/internal/fault"
+	"sluice/upstream"
 )
 
 // A hedge is a second try at another node while the first is still waited for: whichever answers first is the answer, and the other is given up. It is made once the
@@ -23,24 +24,17 @@ func (x *Exchange) hedgeNow() {
 		return
 	}
 	node := x.pick()
-	if node == nil || !x.spendRetry() {
+	if node == nil || !x.grantRetry() {
 		return
 	}
-	now := x.worker.loop.Now()
-	if !x.secondTry.Begin(x.service, x.worker.index, node, now) {
-		return
-	}
-	if !x.secondTry.AsRetry() {
-		x.secondTry.End()
-		return
-	}
-	second, err := x.worker.dial(x, node, false)
-	if err != nil {
-		x.secondTry.End()
+	second := x.dialSecond(node)
+	if second == nil {
+		x.returnRetry()
 		return
 	}
 	x.tried[x.tries] = node
 	x.tries++
+	x.spendRetry()
 	x.worker.stats.Hedge()
 	x.second, x.secondNode = second, node
 	second.sendHead(&x.req)
@@ -48,6 +42,20 @@ func (x *Exchange) hedgeNow() {
 		second.sendBody(x.replay)
 	}
 	second.sendEnd(x.trailer)
+}
+
+// dialSecond begins the call of a second try at node, or returns nil where that may have no more: no room, no connection, or over HTTP/2 no stream.
+func (x *Exchange) dialSecond(node *upstream.Node) call {
+	if !x.secondTry.Begin(x.service, x.worker.index, node, x.worker.loop.Now()) {
+		return nil
+	}
+	if x.secondTry.AsRetry() {
+		if second, err := x.worker.dial(x, node, false); err == nil {
+			return second
+		}
+	}
+	x.secondTry.End()
+	return nil
 }
 
 // connectedBy is callConnected for a call that may be one of two: nothing waits for the second to connect.

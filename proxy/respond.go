@@ -42,7 +42,7 @@ func (x *Exchange) responseHead() {
 	x.try.Answered(verdict, x.worker.loop.Now())
 	if x.mayRetryStatus(status) || x.mayRetryCall() {
 		// Where nobody else is left, the node's own answer is better than one of ours.
-		if node := x.another(); node != nil && x.spendRetry() {
+		if node := x.another(); node != nil && x.grantRetry() {
 			x.service.Stats.Outcome(x.worker.index, observe.OutcomeServerError)
 			x.dropCall()
 			x.awaitNothing()

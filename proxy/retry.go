@@ -10,19 +10,39 @@ import (
 
 // When a request is sent once more, and when not.
 
-// spendRetry takes one more try out of the service's budget, and reports whether there was one left.
-func (x *Exchange) spendRetry() bool {
+// grantRetry takes one more try out of the service's budget, and reports whether there was one left. It is spent once the try is made, and goes back where none is.
+func (x *Exchange) grantRetry() bool {
+	if x.grant.Held() { // for a try that found no place
+		return true
+	}
 	if !x.retrying {
 		if !x.service.EnterRetry() {
 			return false
 		}
 		x.retrying = true
 	}
-	if !x.service.AllowRetry(x.worker.index, x.worker.loop.Now()) {
-		return false
+	var ok bool
+	if x.grant, ok = x.service.AllowRetry(x.worker.index, x.worker.loop.Now()); !ok {
+		x.returnRetry()
 	}
-	x.worker.stats.Retry()
-	return true
+	return ok
+}
+
+// spendRetry notes that the try under way, which is not the first, has been made.
+func (x *Exchange) spendRetry() {
+	if x.grant.Held() {
+		x.grant = upstream.Grant{}
+		x.worker.stats.Retry()
+	}
+}
+
+// returnRetry gives back what was taken for a try that is not made. An exchange that has made others is still on a try beyond its first.
+func (x *Exchange) returnRetry() {
+	x.grant.Return(x.worker.loop.Now())
+	if x.retrying && x.tries <= 1 {
+		x.service.LeaveRetry()
+		x.retrying = false
+	}
 }
 
 // retry makes another try after one that has failed with e, on a new connection, and reports whether there is one.
@@ -31,7 +51,7 @@ func (x *Exchange) retry(e *fault.Error) bool {
 		return false
 	}
 	node := x.another()
-	if node == nil || !x.spendRetry() {
+	if node == nil || !x.grantRetry() {
 		return false
 	}
 	x.askAgain(node, true)

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -93,12 +94,18 @@ func (b *bounds) connsUsed(n *Node) bool {
 		b.nodePending > 0 && n.pending.Load() >= b.nodePending
 }
 
-// Busy returns the sum of all that is counted at the service and its nodes as under way, retried or waiting: 0 once nothing is. Any goroutine may call it.
-func (s *Service) Busy() int64 {
+// Busy returns the sum of all that is counted at the service and its nodes as under way, retried or waiting: 0 once nothing is. A count below zero, of what was given back twice, adds to it as
+// one above does. Any goroutine may call it.
+func (s *Service) Busy() (sum int64) {
+	add := func(counts ...*atomic.Int64) {
+		for _, c := range counts {
+			sum += max(c.Load(), -c.Load())
+		}
+	}
 	st := s.state
-	sum := st.inFlight.Load() + st.active.Load() + st.pending.Load() + st.retrying.Load() + st.waiting.Load()
+	add(&st.inFlight, &st.active, &st.pending, &st.retrying, &st.waiting)
 	for _, n := range s.nodes {
-		sum += n.load.active.Load() + n.pending.Load() + n.retrying.Load()
+		add(&n.load.active, &n.pending, &n.retrying)
 	}
 	return sum
 }

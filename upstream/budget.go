@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -52,8 +53,19 @@ func (s *Service) CountRequest(worker int, now int64) {
 	l.requests++
 }
 
-// AllowRetry reports whether the budget has room for another try, and takes it. Called on the worker's loop.
-func (s *Service) AllowRetry(worker int, now int64) bool {
+// Grant is a retry that the budget allows and that has not been made yet. The zero value is none, and what it becomes once the retry is made. Loop only.
+type Grant struct {
+	service *serviceState
+	worker  int
+	second  int64 // loop time, in seconds
+	few     bool  // it is one of the few that every second has
+}
+
+// Held reports whether there is a retry to be made.
+func (g *Grant) Held() bool { return g.service != nil }
+
+// AllowRetry grants one more try, if the budget has room for it. Called on the worker's loop.
+func (s *Service) AllowRetry(worker int, now int64) (g Grant, ok bool) {
 	second := now / int64(time.Second)
 	l := &s.state.local[worker].budget
 	if second != l.second {
@@ -61,12 +73,31 @@ func (s *Service) AllowRetry(worker int, now int64) bool {
 	}
 	if l.retries+1 <= l.requests*float64(s.budgetPercent)/100 {
 		l.retries++
-		return true
+		return Grant{service: s.state, worker: worker, second: second}, true
 	}
 	if l.requests*(1-decayPerSecond)*float64(s.budgetPercent)/100 >= float64(s.minPerSecond) {
-		return false // the share of a second is more than the few that are always allowed: they are not for such a service
+		return Grant{}, false // the share of a second is more than the few that are always allowed: they are not for such a service
 	}
-	return s.state.floor.take(uint32(second), s.minPerSecond)
+	if !s.state.floor.take(uint32(second), s.minPerSecond) {
+		return Grant{}, false
+	}
+	return Grant{service: s.state, worker: worker, second: second, few: true}, true
+}
+
+// Return gives the retry back to the budget, since it was not made: as much as is left of it by now. It may be called again. Called on the worker's loop.
+func (g *Grant) Return(now int64) {
+	switch {
+	case g.service == nil:
+	case g.few:
+		g.service.floor.give(uint32(g.second))
+	default:
+		l, second := &g.service.local[g.worker].budget, now/int64(time.Second)
+		if second != l.second {
+			l.age(second)
+		}
+		l.retries = max(0, l.retries-math.Pow(decayPerSecond, float64(second-g.second)))
+	}
+	*g = Grant{}
 }
 
 // take takes one of the retries that every second has.
@@ -82,6 +113,16 @@ func (f *floor) take(second uint32, most int) bool {
 		}
 		if f.word.CompareAndSwap(old, uint64(second)<<32|uint64(used+1)) {
 			return true
+		}
+	}
+}
+
+// give gives one of a second's back. Those of a second that is over are of no use to anybody.
+func (f *floor) give(second uint32) {
+	for {
+		old := f.word.Load()
+		if uint32(old>>32) != second || uint32(old) == 0 || f.word.CompareAndSwap(old, old-1) {
+			return
 		}
 	}
 }

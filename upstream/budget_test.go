@@ -25,7 +25,7 @@ func TestRetriesStayWithinTheirShare(t *testing.T) {
 	for i := range seconds * perSecond {
 		now := int64(i) * int64(time.Second) / perSecond
 		s.CountRequest(0, now)
-		if s.AllowRetry(0, now) {
+		if _, ok := s.AllowRetry(0, now); ok {
 			granted++
 		}
 	}
@@ -40,7 +40,7 @@ func TestAServiceWithLittleTrafficHasAFewRetriesASecondInAll(t *testing.T) {
 		now, granted := int64(second+100)*int64(time.Second), 0
 		for worker := range 4 {
 			for range 10 {
-				if s.AllowRetry(worker, now) {
+				if _, ok := s.AllowRetry(worker, now); ok {
 					granted++
 				}
 			}
@@ -57,7 +57,7 @@ func TestABudgetOfNothingAllowsNoRetry(t *testing.T) {
 	for range 100 {
 		s.CountRequest(0, 0)
 	}
-	if s.AllowRetry(0, 0) {
+	if _, ok := s.AllowRetry(0, 0); ok {
 		t.Error("a retry was allowed")
 	}
 }
@@ -69,10 +69,10 @@ func TestOldRequestsAreForgotten(t *testing.T) {
 	for range 100_000 {
 		s.CountRequest(0, 0)
 	}
-	if !s.AllowRetry(0, int64(time.Second)) {
+	if _, ok := s.AllowRetry(0, int64(time.Second)); !ok {
 		t.Error("no retry right after the requests")
 	}
-	if s.AllowRetry(0, int64(10*time.Minute)) {
+	if _, ok := s.AllowRetry(0, int64(10*time.Minute)); ok {
 		t.Error("requests of ten minutes ago still count")
 	}
 }

@@ -104,9 +104,15 @@ func (x *exchange) hedge() {
 	if x.over || len(x.open) != 1 || len(x.tried) > 1 {
 		return
 	}
-	if n := x.pick(); n != nil && x.gateway.service.AllowRetry(x.worker, x.gateway.clock()) {
+	if n := x.pick(); n != nil && x.mayRetry() {
 		x.ask(n)
 	}
+}
+
+// mayRetry takes one more try out of the budget. Here it is always made.
+func (x *exchange) mayRetry() bool {
+	_, ok := x.gateway.service.AllowRetry(x.worker, x.gateway.clock())
+	return ok
 }
 
 // ended is the end of a try.
@@ -131,7 +137,7 @@ func (c *call) ended(o outcome) {
 		x.finish(true)
 	case len(x.open) > 0: // the other goes on
 	case o != erred && len(x.tried) < g.service.Attempts:
-		if n := x.pick(); n != nil && g.service.AllowRetry(x.worker, g.clock()) {
+		if n := x.pick(); n != nil && x.mayRetry() {
 			x.ask(n)
 			return
 		}

@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"testing"
+	"time"
+
+	"sluice/codec"
+	"sluice/codec/h2"
+	"sluice/internal/testnet"
+	"sluice/internal/unit"
+	"sluice/upstream"
+)
+
+// oneRetry is a service whose budget has one retry in all seconds together: the clock of these tests stands within one.
+func oneRetry(c *upstream.Config) {
+	none, one := 0, 1
+	c.Retry.BudgetPercent, c.Retry.MinPerSecond = &none, &one
+}
+
+// wantOneRetry fails the test where the budget does not have one retry left, or the service counts an exchange as on one.
+func (g *gateway) wantOneRetry(t *testing.T) {
+	t.Helper()
+	g.onLoop(func(w *worker) bool {
+		s := g.Snapshot().Services[0]
+		if !s.EnterRetry() {
+			t.Error("an exchange is counted as on a retry")
+		} else {
+			s.LeaveRetry()
+		}
+		grant, ok := s.AllowRetry(0, w.loop.Now())
+		if !ok {
+			t.Error("the retry was spent and not made")
+		}
+		if _, more := s.AllowRetry(0, w.loop.Now()); more {
+			t.Error("it was given back twice")
+		}
+		grant.Return(w.loop.Now())
+		return true
+	})
+}
+
+// A second try that is not made, since no connection to its node can be had, costs nothing of the budget.
+func TestAHedgeThatFindsNoConnectionIsPaidBack(t *testing.T) {
+	slow, asked, answer := gated(t)
+	full := newNodeAt(t, "127.0.0.2:0", answering(ok))
+	g := newGateway(t, []string{slow.addr, full.addr}, withClock(), withoutPortsTo(full.addr), withService(withHedge), withService(oneRetry),
+		withService(func(c *upstream.Config) { c.Breaker.MaxRetries, c.Breaker.PerNode.MaxRetries = 1, 1 }))
+	b := g.connect(t)
+	b.send(get)
+	testnet.Receive(t, "the request", asked)
+	g.await(t, "the exchange to wait", waitingFor(waitHead))
+	g.pass(t, hedgeDelay+grain)
+	g.wantOneRetry(t)
+	answer()
+	b.answer().want(t, 200, "ok")
+	g.wantOneRetry(t)
+}
+
+// The same over HTTP/2, where its node has all the streams in use that it takes.
+func TestAHedgeThatFindsNoStreamIsPaidBack(t *testing.T) {
+	asked, more := make(chan struct{}, 10), make(chan struct{})
+	slow := newNodeAt(t, "127.0.0.2:0", speakH2(func(c *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte {
+		asked <- struct{}{}
+		c.await(more)
+		return okH2(conn, s)
+	}))
+	g, n := crowdedBeside(t, slow, withAttempts(2), withService(withHedge), withService(oneRetry))
+	b := g.connect(t)
+	b.send(get)
+	testnet.Receive(t, "the request", asked)
+	g.await(t, "the exchange to wait", waitingFor(waitHead))
+	g.pass(t, hedgeDelay+grain)
+	if !g.onLoop(waitsAt(n, 0)) {
+		t.Error("the second try waits for a stream")
+	}
+	g.wantOneRetry(t)
+	close(more)
+	b.answer().want(t, 200, "ok")
+}
+
+// A retry whose exchange ends in the pause before it was not made: its client has left, or its time is over.
+func TestARetryThatIsNotWaitedForIsPaidBack(t *testing.T) {
+	for name, end := range map[string]func(g *gateway, b *browser){
+		"the client leaves": func(_ *gateway, b *browser) { b.reset() },
+		"the time is over":  func(g *gateway, _ *browser) { g.pass(t, 2*time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, []string{closedPort(t), closedPort(t), closedPort(t)}, withClock(), withAttempts(3), withService(func(c *upstream.Config) {
+				none, two := 0, 2
+				c.Retry.BudgetPercent, c.Retry.MinPerSecond = &none, &two
+				c.Retry.Backoff, c.Retry.MaxBackoff = unit.Duration(10*time.Second), unit.Duration(10*time.Second)
+				c.Timeout.Total, c.Breaker.MaxRetries = unit.Duration(time.Second), 1
+			}))
+			second := g.clock.ns.Load()
+			b := g.connect(t)
+			b.send(get)
+			g.await(t, "the pause", waitingFor(waitBackoff))
+			end(g, b)
+			g.await(t, "the exchange to end", func(w *worker) bool { return w.exchange() == nil })
+			g.clock.ns.Store(second)
+			g.wantOneRetry(t)
+			if n := g.metric(t, "sluice_retries_total"); n != 1 {
+				t.Errorf("%v retries are counted, though one was made", n)
+			}
+		})
+	}
+}
