@@ -93,9 +93,11 @@ func (s *serviceState) followEjection(n *Node, was uint32, f Failure) {
 		s.ejected.Add(-1)
 		return
 	}
-	if n.retired.Load() || s.closed || p == nil {
-		n.health.And(^ejected)
-		s.ejected.Add(-1)
+	switch {
+	case n.retired.Load() || s.closed || p == nil:
+		s.clearEjected(n)
+		return
+	case n.health.Load()&ejected == 0: // what ends ejections has been quicker
 		return
 	}
 	n.ejectedFor = f
@@ -116,14 +118,21 @@ func (s *serviceState) followEjection(n *Node, was uint32, f Failure) {
 
 // uneject ends the ejection of a node, if there is one. The caller holds s.mu.
 func (s *serviceState) uneject(n *Node, why string) {
-	was := n.health.And(^ejected)
+	was := s.clearEjected(n)
 	if was&ejected == 0 {
 		return
 	}
-	s.ejected.Add(-1)
 	n.failures.Store(0)
 	n.returned = s.registry.clock.Now()
 	s.settle(n, was, why)
+}
+
+// clearEjected clears a node's bit and gives back what its setting has taken: whoever clears it does, once. It returns what the word was. The caller holds s.mu.
+func (s *serviceState) clearEjected(n *Node) (was uint32) {
+	if was = n.health.And(^ejected); was&ejected != 0 {
+		s.ejected.Add(-1)
+	}
+	return was
 }
 
 // sweeps reports whether the policy looks at more than failures in a row.

@@ -141,9 +141,7 @@ func (s *serviceState) retire(n *Node) {
 	if n.checker != nil {
 		n.checker.stop()
 	}
-	if n.health.And(^ejected)&ejected != 0 {
-		s.ejected.Add(-1)
-	}
+	s.clearEjected(n)
 	for i, w := range s.registry.workers {
 		w.Post(func() { n.retire(i) })
 	}
