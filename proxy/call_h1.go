@@ -83,7 +83,7 @@ func (k *h1Call) cancel() {
 	conn, w := k.conn, k.x.worker
 	k.x, k.conn = nil, nil
 	conn.Discard()
-	w.freeCall(k)
+	w.spareCalls.Put(k)
 }
 
 // The call as the owner of its connection.
@@ -212,7 +212,7 @@ func (k *h1Call) end() {
 	} else {
 		conn.Discard()
 	}
-	w.freeCall(k)
+	w.spareCalls.Put(k)
 }
 
 // EOF is the end of the node's side.

@@ -32,11 +32,8 @@ type callH2 struct {
 
 // dialH2 begins a call to a node that speaks HTTP/2.
 func (w *worker) dialH2(x *Exchange, node *upstream.Node) (call, error) {
-	var k *callH2
-	if last := len(w.freeCallsH2) - 1; last >= 0 {
-		k = w.freeCallsH2[last]
-		w.freeCallsH2 = w.freeCallsH2[:last]
-	} else {
+	k, ok := w.spareCallsH2.Take()
+	if !ok {
 		k = new(callH2)
 	}
 	k.x, k.client, k.pool = x, nil, nil
@@ -55,9 +52,7 @@ func (w *worker) dialH2(x *Exchange, node *upstream.Node) (call, error) {
 
 func (k *callH2) free(w *worker) {
 	k.x, k.client, k.pool = nil, nil, nil
-	if len(w.freeCallsH2) < freeMax {
-		w.freeCallsH2 = append(w.freeCallsH2, k)
-	}
+	w.spareCallsH2.Put(k)
 }
 
 // begin sends what a call that had to wait for its connection has been told meanwhile.

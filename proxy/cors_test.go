@@ -124,7 +124,11 @@ func TestWhatPluginsKeepIsTheirOwnAndOfOneExchange(t *testing.T) {
 		return
 	}
 	g.await(t, "the exchange to have let go", func(w *worker) bool {
-		r := w.freeRequests[len(w.freeRequests)-1]
+		r, ok := w.spareRequests.Take()
+		if !ok {
+			return false
+		}
+		defer w.spareRequests.Put(r)
 		return len(r.kept) == 0 && cap(r.keptBytes) <= keptMost && r.kept[:1][0].owner == nil
 	})
 }

@@ -29,11 +29,8 @@ type requestH2 struct {
 
 // newRequestH2 returns a request for s, used before if there is one.
 func (w *worker) newRequestH2(s *sessionH2) *requestH2 {
-	var r *requestH2
-	if last := len(w.freeRequestsH2) - 1; last >= 0 {
-		r = w.freeRequestsH2[last]
-		w.freeRequestsH2 = w.freeRequestsH2[:last]
-	} else {
+	r, ok := w.spareRequestsH2.Take()
+	if !ok {
 		r = new(requestH2)
 	}
 	r.session = s
@@ -64,9 +61,7 @@ func (r *requestH2) release() {
 	r.x.down, r.x.client = nil, nil
 	r.x.req.Reset(nil)
 	r.x.resp.Reset(nil)
-	if len(w.freeRequestsH2) < freeMax {
-		w.freeRequestsH2 = append(w.freeRequestsH2, r)
-	}
+	w.spareRequestsH2.Put(r)
 	s.requests--
 	if w.draining && s.phase == h2Open {
 		s.drain()

@@ -4,11 +4,8 @@ package proxy
 
 // newRequest returns a request for s, used before if there is one.
 func (w *worker) newRequest(s *session) *request {
-	var r *request
-	if last := len(w.freeRequests) - 1; last >= 0 {
-		r = w.freeRequests[last]
-		w.freeRequests = w.freeRequests[:last]
-	} else {
+	r, ok := w.spareRequests.Take()
+	if !ok {
 		r = new(request)
 	}
 	r.chunked, r.over = false, false
@@ -27,14 +24,5 @@ func (w *worker) freeRequest(r *request) {
 	r.down, r.client = nil, nil
 	r.req.Reset(nil)
 	r.resp.Reset(nil)
-	if len(w.freeRequests) < freeMax {
-		w.freeRequests = append(w.freeRequests, r)
-	}
-}
-
-// freeCall takes a call back.
-func (w *worker) freeCall(k *h1Call) {
-	if len(w.freeCalls) < freeMax {
-		w.freeCalls = append(w.freeCalls, k)
-	}
+	w.spareRequests.Put(r)
 }

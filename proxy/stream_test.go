@@ -300,7 +300,7 @@ func TestTwoWorkersServeSideBySide(t *testing.T) {
 	served := 0
 	for _, w := range g.workers {
 		done := make(chan int, 1)
-		w.loop.Post(func() { done <- len(w.freeRequests) })
+		w.loop.Post(func() { done <- w.spareRequests.Len() })
 		if testnet.Receive(t, "the worker", done) > 0 {
 			served++
 		}

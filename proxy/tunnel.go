@@ -178,7 +178,7 @@ func (k *h1Call) closeTunnel() {
 	conn, w := k.conn, k.x.worker
 	k.x, k.conn = nil, nil
 	conn.CloseWhenSent()
-	w.freeCall(k)
+	w.spareCalls.Put(k)
 }
 
 // tunnel makes the connection one of bytes. What follows the head is of the new protocol.

@@ -30,17 +30,17 @@ type worker struct {
 	drained     chan<- struct{} // hears that a drain has ended; nil otherwise
 
 	// Objects that are used again.
-	freeRequests   []*request
-	freeRequestsH2 []*requestH2
-	freeCallsH2    []*callH2
-	poolsH2        map[*upstream.Node]*poolH2 // of nodes with connections over HTTP/2
-	freeCalls      []*h1Call
-	scratch        []byte       // free for use within one call
-	trailer        codec.Header // of an answer that the gateway ends itself
-	transformed    [2][]byte    // what plugins make of a run of a body, in turns
-	lines          []byte       // a head as HTTP/2 decodes it, on its way to a buffer of its own
-	frames         []byte       // the frames of a large run of a body; nil until there was one
-	answerText     []byte       // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use
+	spareRequests   *event.Spares[*request]
+	spareRequestsH2 *event.Spares[*requestH2]
+	spareCalls      *event.Spares[*h1Call]
+	spareCallsH2    *event.Spares[*callH2]
+	poolsH2         map[*upstream.Node]*poolH2 // of nodes with connections over HTTP/2
+	scratch         []byte                     // free for use within one call
+	trailer         codec.Header               // of an answer that the gateway ends itself
+	transformed     [2][]byte                  // what plugins make of a run of a body, in turns
+	lines           []byte                     // a head as HTTP/2 decodes it, on its way to a buffer of its own
+	frames          []byte                     // the frames of a large run of a body; nil until there was one
+	answerText      []byte                     // the body of an answer of the gateway's own; apart from scratch, which the plugins that see its head may use
 
 	// The clock on the wall, taken at most once a turn.
 	wallAt   int64 // loop time
@@ -48,9 +48,6 @@ type worker struct {
 	dateText []byte // of the second in wallTime
 	dateUnix int64
 }
-
-// freeMax bounds the lists of objects that wait for use: what is beyond it was a peak and goes to the collector.
-const freeMax = 1024
 
 // scratchSize holds any path and any error body.
 const scratchSize = 16 << 10
@@ -70,6 +67,8 @@ func newWorker(s *Server, index int, stats *observe.Worker) (*worker, error) {
 		return nil, err
 	}
 	w.loop = loop
+	w.spareRequests, w.spareRequestsH2 = event.NewSpares[*request](loop), event.NewSpares[*requestH2](loop)
+	w.spareCalls, w.spareCallsH2 = event.NewSpares[*h1Call](loop), event.NewSpares[*callH2](loop)
 	return w, nil
 }
 
@@ -112,16 +111,13 @@ func (w *worker) dial(x *Exchange, node *upstream.Node, fresh bool) (call, error
 
 // dialH1 begins a call over HTTP/1.1.
 func (w *worker) dialH1(x *Exchange, node *upstream.Node, fresh bool) (call, error) {
-	var k *h1Call
-	if last := len(w.freeCalls) - 1; last >= 0 {
-		k = w.freeCalls[last]
-		w.freeCalls = w.freeCalls[:last]
-	} else {
+	k, ok := w.spareCalls.Take()
+	if !ok {
 		k = new(h1Call)
 	}
 	conn, err := node.Acquire(w.index, w.loop, k, fresh)
 	if err != nil {
-		w.freeCalls = append(w.freeCalls, k)
+		w.spareCalls.Put(k)
 		return nil, err
 	}
 	k.start(x, conn)

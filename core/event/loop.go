@@ -87,9 +87,11 @@ type Loop struct {
 	gathering []*Conn // connections with bytes to flush at the end of the turn
 
 	// Memory shared by the connections.
-	buffers buffers
-	nodes   [iovMax][]byte
-	iov     [iovMax]unix.Iovec
+	buffers  buffers
+	trimmed  []interface{ trim() bool } // all lists of what waits to be used again
+	trimming Timer                      // armed while one of them is long
+	nodes    [iovMax][]byte
+	iov      [iovMax]unix.Iovec
 }
 
 // NewLoop returns a loop that is ready to listen and dial, and to Run.
@@ -114,6 +116,8 @@ func NewLoop(opts Options) (*Loop, error) {
 		return nil, err
 	}
 	l := &Loop{opts: opts, poller: p, mail: m}
+	l.trimming.Owner = (*trimmer)(l)
+	l.buffers.join(l)
 	l.now = opts.Now()
 	l.wheel.current = l.now / tick
 	if _, err := l.register(m.fd, unix.EPOLLIN|1<<31, (*mailSource)(m)); err != nil {
