@@ -101,30 +101,43 @@ func (l *Loop) flushApart() (found bool) {
 	return found
 }
 
-// batchable reports whether one write is all that a flush would do, but for what follows it.
+// batchable reports whether one write is all that a flush would do, but for what follows it. A layer would have to be told of its end before.
 func (c *Conn) batchable() bool {
-	return len(c.out) > 0 && c.queue == nil && !c.full && !c.closed && c.layer == nil && !c.connecting && !c.shaking && c.broken == nil
+	return len(c.out) > 0 && c.queue == nil && !c.full && !c.closed && (c.layer == nil || c.finish == finishNothing) && !c.connecting && !c.shaking && c.broken == nil
 }
 
 func (l *Loop) prepareWrite(c *Conn) {
+	c.dirty = false
+	out := c.out
+	if c.layer != nil {
+		l.current = c // should it panic
+		out = c.seal(out)
+		l.buffers.put(c.out)
+	}
+	c.out = nil
+	if len(out) == 0 { // the layer has failed
+		l.buffers.put(out)
+		return
+	}
 	flags := uint32(0)
 	if c.finish != finishNothing { // see Conn.send
 		flags = unix.MSG_MORE
 	}
-	l.ring.prepare(opSend, c.fd, c.out, flags, uint64(len(l.calls)))
-	l.calls = append(l.calls, batched{conn: c, out: c.out})
-	c.out, c.dirty = nil, false
+	l.ring.prepare(opSend, c.fd, out, flags, uint64(len(l.calls)))
+	l.calls = append(l.calls, batched{conn: c, out: out})
 }
 
 // fetchable reports whether the first thing that an event does is to read.
 func (c *Conn) fetchable(events uint32) bool {
 	return events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.full && !c.paused && !c.eof && !c.onReady &&
-		c.layer == nil && !c.connecting && !c.shaking && c.broken == nil
+		!c.connecting && !c.shaking && c.broken == nil && (c.layer == nil || c.beneath.r == c.beneath.w && c.fetched == fetchedNothing)
 }
 
 func (l *Loop) prepareRead(c *Conn) {
-	window := c.window()
-	if len(window) == 0 {
+	var window []byte
+	if c.layer != nil {
+		window = c.beneath.window(l)
+	} else if window = c.window(); len(window) == 0 {
 		return
 	}
 	l.ring.prepare(opRecv, c.fd, window, 0, uint64(len(l.calls)))
@@ -164,8 +177,16 @@ func (l *Loop) makeCalls() {
 
 // noteFetched keeps what a read has brought for the event. One that was not made is the event's to make.
 func (c *Conn) noteFetched(call *batched) {
+	window := c.in[c.w:]
+	if c.layer != nil {
+		window = c.beneath.in
+	}
 	if !call.made {
-		call.n, call.errno = sysRead(c.fd, c.in[c.w:c.w+call.size])
+		call.n, call.errno = sysRead(c.fd, window[:call.size])
+	}
+	if c.layer != nil {
+		c.noteFetchedBeneath(call.n, call.errno)
+		return
 	}
 	switch {
 	case call.errno == unix.EINTR:
@@ -194,6 +215,14 @@ func (c *Conn) noteWritten(call *batched) {
 		c.ending = false
 	}
 	c.loop.buffers.put(call.out)
+}
+
+// endBatch ends a batch that a panic has cut short.
+func (l *Loop) endBatch() {
+	if l.ring != nil && l.ring.prepared > 0 { // no call that was prepared may be forgotten: the kernel would make it with the next batch
+		l.makeCalls()
+	}
+	l.settleCalls()
 }
 
 // settleCalls carries out what was to follow the writes. It may call handlers, and so comes when all calls of the batch have been noted.

@@ -41,7 +41,8 @@ type Conn struct {
 	slot    token
 	remote  netip.AddrPort
 
-	layer Layer // nil for plain TCP
+	layer   Layer    // nil for plain TCP
+	beneath *beneath // what is between it and the socket; nil where there was never one
 
 	// Read side.
 	in         []byte     // borrowed; nil when there is nothing unread
@@ -124,7 +125,7 @@ func (c *Conn) Silent() bool { return c.r == c.w && !c.more && (c.layer == nil |
 
 // Quiet asks the kernel whether the peer has neither ended its side nor said anything, of which the loop may not have heard yet. It costs a system call.
 func (c *Conn) Quiet() bool {
-	if c.PeerShut() || c.r < c.w {
+	if c.PeerShut() || c.r < c.w || c.layer != nil && c.beneath.r < c.beneath.w {
 		return false
 	}
 	_, errno := sysPeek(c.fd)
@@ -212,7 +213,11 @@ func (c *Conn) event(events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.closed {
 		c.more, c.wet = true, true
 		if c.fetched != fetchedNothing {
-			c.takeFetched()
+			if c.layer != nil {
+				c.takeFetchedBeneath()
+			} else {
+				c.takeFetched()
+			}
 		} else if !c.onReady { // else what is unread has to be seen first, and above all before an end
 			c.read()
 		}

@@ -57,6 +57,7 @@ const (
 // begins with the next event.
 func (c *Conn) SetLayer(layer Layer, now bool) {
 	c.layer, c.shaking = layer, true
+	c.beneath = &beneath{}
 	if now || c.more {
 		c.wet = c.more
 		c.loop.queueHandshake(c)
@@ -74,6 +75,9 @@ func (c *Conn) Wire() *Wire { return (*Wire)(c) }
 
 // Read reads from the socket. It returns ErrWouldBlock, io.EOF or an error that lasts; never (0, nil).
 func (w *Wire) Read(p []byte) (int, error) {
+	if n, err := (*Conn)(w).readAhead(p); n > 0 || err != nil {
+		return n, err
+	}
 	for w.wet {
 		n, errno := sysRead(w.fd, p)
 		switch {
@@ -97,7 +101,11 @@ func (w *Wire) Read(p []byte) (int, error) {
 
 // Write sends p, or queues what the kernel does not take. Like Conn.Write it never fails.
 func (w *Wire) Write(p []byte) {
-	if c := (*Conn)(w); !c.closed {
+	switch c := (*Conn)(w); {
+	case c.closed:
+	case c.beneath.sealing:
+		c.beneath.out = append(c.beneath.out, p...)
+	default:
 		c.transmit(p)
 	}
 }
@@ -181,6 +189,7 @@ func (c *Conn) handshakeFailed(err error) {
 func (c *Conn) dropLayer() {
 	if c.layer != nil {
 		c.layer.Stop()
+		c.beneath.drop(c.loop)
 		c.layer, c.shaking = nil, false
 		c.dropOut() // it was for the layer to pass on, and must not go without it
 	}

@@ -177,7 +177,7 @@ func (l *Loop) wait() (err error) {
 
 // dispatch hands each event to its source, unless that has gone meanwhile.
 func (l *Loop) dispatch() {
-	l.settleCalls() // of a batch that a panic has cut short
+	l.endBatch()
 	if l.ring != nil {
 		l.dispatchBatches()
 		return
@@ -256,7 +256,7 @@ func (l *Loop) flush() {
 
 // flushGathered sends what the connections that gather have written in this turn. What follows from it is flushed as ever, and may make one of them dirty again.
 func (l *Loop) flushGathered() {
-	l.settleCalls() // as in dispatch
+	l.endBatch()
 	for l.ring != nil && len(l.gathering)+len(l.dirty) > 0 {
 		l.dirty = append(l.dirty, l.gathering...)
 		clear(l.gathering)

@@ -99,6 +99,7 @@ func (r *running) pair(p *probe) *net.TCPConn {
 			return nil
 		}
 		p.conn = c
+		maybeLayered(c)
 		return p
 	})
 	peer := connect(r.t, addr)
