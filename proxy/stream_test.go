@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"sluice/codec"
 	"sluice/codec/h2"
 	"sluice/internal/testnet"
 	"sluice/router"
@@ -214,6 +215,21 @@ func readHead(t *testing.T, b *browser) {
 		if line == "\r\n" {
 			return
 		}
+	}
+}
+
+// Requests that began before a change ask the nodes that are there since: those may speak another protocol, which the change says too.
+func TestAServiceMayChangeItsProtocolUnderARequest(t *testing.T) {
+	one := newNode(t, answering("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"))
+	two := newNode(t, speakH2(func(_ *nodeConn, conn *h2.Conn, s *h2.Stream, _ *codec.Request) []byte { return okH2(conn, s) }))
+	g := newGateway(t, []string{one.addr})
+	b := g.connect(t)
+	b.wantGet("one")
+	for range 2 { // the snapshot that is published stays the first
+		g.registry.Update("s", &upstream.Config{HTTP2: true, Nodes: []upstream.NodeConfig{{Upstream: two.addr}}}, nil)
+		b.wantGet("ok")
+		g.registry.Update("s", &upstream.Config{Nodes: []upstream.NodeConfig{{Upstream: one.addr}}}, nil)
+		b.wantGet("one")
 	}
 }
 

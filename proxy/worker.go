@@ -100,10 +100,10 @@ func (w *worker) accept(c *event.Conn, err error, d *door) event.Handler {
 
 // dial begins a call to node.
 func (w *worker) dial(x *Exchange, node *upstream.Node, fresh bool) (call, error) {
-	switch {
-	case x.overHTTP2():
-		return w.dialH2(x, node)
-	case x.besideHTTP2():
+	if x.route.GRPC || node.SpeaksHTTP2() {
+		if x.upgrade == nil {
+			return w.dialH2(x, node)
+		}
 		return w.dialUpgrade(x, node, fresh)
 	}
 	return w.dialH1(x, node, fresh)

@@ -96,6 +96,7 @@ func (s *serviceState) join(spec *NodeSpec, identity string, t instance, late bo
 	}
 	node.round = s.round
 	node.useTLS(s.view.secure)
+	node.http2.Store(s.view.HTTP2)
 	weight := min(MaxWeight, spec.Weight*t.weight)
 	if known && node.weight == 0 && weight > 0 {
 		node.since = s.registry.clock.Now()

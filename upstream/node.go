@@ -22,6 +22,7 @@ type Node struct {
 	id       uint64                  // the same as a number; never 0
 	addr     netip.AddrPort          // where it is
 	tls      atomic.Pointer[nodeTLS] // how it is reached; nil = in plain text
+	http2    atomic.Bool             // what it speaks
 	owner    *serviceState
 	conns    atomic.Int64 // open connections of all workers
 	pending  atomic.Int64 // connections that are being established, where they are counted
@@ -91,6 +92,10 @@ func (n *Node) In() bool { return !n.out() }
 
 // ID names the node in cookies: a number that tells nothing of its address.
 func (n *Node) ID() uint64 { return n.id }
+
+// SpeaksHTTP2 reports whether the node speaks HTTP/2, as the latest configuration of its service says: who is picked may be of a later one than the snapshot that a request began with. Any
+// goroutine may call it.
+func (n *Node) SpeaksHTTP2() bool { return n.http2.Load() }
 
 // Conns returns the number of open connections to the node, of all workers. Any goroutine may call it.
 func (n *Node) Conns() int { return int(n.conns.Load()) }
