@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -150,7 +151,8 @@ func (s *resources) drawApply(ctx context.Context, a *wantedState) (*draft, erro
 		if err != nil {
 			return nil, err
 		}
-		for id, one := range wanted {
+		for _, id := range slices.Sorted(maps.Keys(wanted)) { // so that the same body has the same outcome every time
+			one := wanted[id]
 			edit, wrong := drawOne(r, id, one, current[id])
 			problems.Under(one.at, wrong.Err())
 			if edit != nil {
@@ -220,7 +222,8 @@ func drawOne(r *resource, id string, wanted wantedResource, current *control.Ent
 
 // prune deletes what is not wanted.
 func (d *draft) prune(kind control.Kind, wanted map[string]wantedResource, current map[string]*control.Entry) {
-	for id, e := range current {
+	for _, id := range slices.Sorted(maps.Keys(current)) {
+		e := current[id]
 		if _, keep := wanted[id]; !keep && !e.Leased {
 			d.edits = append(d.edits, control.Edit{Key: e.Key, Before: e})
 		}
