@@ -173,7 +173,7 @@ func TestANodeThatSpeaksHTTP1AloneIsAnError(t *testing.T) {
 	if !strings.HasPrefix(answer, "HTTP/1.1 502 ") || !strings.Contains(answer, "upstream_protocol") {
 		t.Error(answer)
 	}
-	g = newGateway(t, []string{closedPort(t)}, overHTTP2)
+	g = newGateway(t, []string{testnet.Reserve(t)}, overHTTP2)
 	answer = exchangeRaw(t, g.addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	if !strings.HasPrefix(answer, "HTTP/1.1 502 ") || !strings.Contains(answer, "upstream_connect") {
 		t.Error(answer)

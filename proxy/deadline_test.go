@@ -103,7 +103,7 @@ func TestTheTimeoutsOfARouteComeFirst(t *testing.T) {
 // The first retry is made at once, the second after a pause, half of which is by chance.
 func TestFurtherRetriesComeAfterAPause(t *testing.T) {
 	n := newNodeAt(t, "127.0.0.2:0", answering(ok))
-	g := newGateway(t, []string{closedPort(t), closedPort(t), n.addr}, withAttempts(3), withClock(), withLog(), withService(func(c *upstream.Config) {
+	g := newGateway(t, []string{testnet.Reserve(t), testnet.Reserve(t), n.addr}, withAttempts(3), withClock(), withLog(), withService(func(c *upstream.Config) {
 		c.Retry.Backoff, c.Retry.MaxBackoff = unit.Duration(time.Second), unit.Duration(time.Second)
 	}))
 	b := g.connect(t)

@@ -85,7 +85,7 @@ func TestARetryThatIsNotWaitedForIsPaidBack(t *testing.T) {
 		"the time is over":  func(g *gateway, _ *browser) { g.pass(t, 2*time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGateway(t, []string{closedPort(t), closedPort(t), closedPort(t)}, withClock(), withAttempts(3), withService(func(c *upstream.Config) {
+			g := newGateway(t, []string{testnet.Reserve(t), testnet.Reserve(t), testnet.Reserve(t)}, withClock(), withAttempts(3), withService(func(c *upstream.Config) {
 				none, two := 0, 2
 				c.Retry.BudgetPercent, c.Retry.MinPerSecond = &none, &two
 				c.Retry.Backoff, c.Retry.MaxBackoff = unit.Duration(10*time.Second), unit.Duration(10*time.Second)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice/internal/fault"
+	"sluice/internal/testnet"
 	"sluice/router"
 )
 
@@ -40,7 +41,7 @@ func forGRPC() option {
 }
 
 func TestErrorsAreToldToGRPCClientsInTheirOwnWords(t *testing.T) {
-	g := newGateway(t, []string{closedPort(t)}, forGRPC(), withLog())
+	g := newGateway(t, []string{testnet.Reserve(t)}, forGRPC(), withLog())
 	status, message, resp := callGRPC(t, g.addr)
 	if status != "14" || !strings.HasPrefix(message, "upstream_connect: ") || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/grpc" {
 		t.Errorf("%s %q %v", status, message, resp)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"sluice/internal/testnet"
 )
 
 // h2cClient is a client that speaks HTTP/2 by prior knowledge.
@@ -92,7 +94,7 @@ func TestLargeBodiesPassOverHTTP2BothWays(t *testing.T) {
 }
 
 func TestErrorsOverHTTP2AreTheContracts(t *testing.T) {
-	g := newGateway(t, []string{closedPort(t)}, withLimits(func(c *LimitsConfig) { c.Body = 1000 }))
+	g := newGateway(t, []string{testnet.Reserve(t)}, withLimits(func(c *LimitsConfig) { c.Body = 1000 }))
 	client := h2cClient(t)
 	for _, c := range []struct {
 		path, code string

@@ -58,7 +58,7 @@ func TestANodeThatAnswersWithErrorsIsNotAskedForATime(t *testing.T) {
 }
 
 func TestANodeWhoseProbesFailIsNotAsked(t *testing.T) {
-	dead := closedPort(t)
+	dead := testnet.Reserve(t)
 	good := newNode(t, answering(ok))
 	g := newGateway(t, []string{dead, good.addr}, withLog(), withService(func(c *upstream.Config) {
 		c.Health = &upstream.HealthConfig{Active: &upstream.ActiveHealth{Interval: unit.Duration(100 * time.Millisecond)}}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/internal/testnet"
 	"sluice/upstream"
 )
 
@@ -93,7 +94,7 @@ func TestAStickyClientComesBackToItsNode(t *testing.T) {
 }
 
 func TestAClientWhoseNodeFailsIsGivenAnother(t *testing.T) {
-	refused := closedPort(t)
+	refused := testnet.Reserve(t)
 	g := newGateway(t, append(named(t, 1), refused), withService(func(c *upstream.Config) {
 		c.Balancer.Sticky = &upstream.StickyConfig{Cookie: "at"}
 	}))

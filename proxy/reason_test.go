@@ -11,6 +11,7 @@ import (
 	"sluice/codec"
 	"sluice/codec/h1"
 	"sluice/internal/fault"
+	"sluice/internal/testnet"
 )
 
 // An operator whose client gets 400 sees in the log which rule its request broke: the client is not told.
@@ -19,7 +20,7 @@ func TestTheLogTellsWhichRuleAMessageBroke(t *testing.T) {
 		c.head()
 		c.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
 	})
-	refused := closedPort(t)
+	refused := testnet.Reserve(t)
 	for _, c := range []struct{ node, request, code, reason string }{
 		{n.addr, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request", "empty request target"},
 		{n.addr, "GET / HTTP/1.1\r\n\r\n", "bad_request", "no host field"},

@@ -24,7 +24,7 @@ func TestARefusedConnectIsTriedOnAnotherNode(t *testing.T) {
 			c.write(ok)
 		}
 	})
-	g := newGateway(t, []string{closedPort(t), n.addr}, withLog())
+	g := newGateway(t, []string{testnet.Reserve(t), n.addr}, withLog())
 	b := g.connect(t)
 	for range 4 { // whichever node's turn it is
 		b.wantGet("ok")
@@ -44,7 +44,7 @@ func TestARefusedConnectIsTriedOnAnotherNode(t *testing.T) {
 }
 
 func TestARefusedConnectWithNoOtherNodeIs502(t *testing.T) {
-	refused := closedPort(t)
+	refused := testnet.Reserve(t)
 	g := newGateway(t, []string{refused}, withLog())
 	b := g.connect(t)
 	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -58,7 +58,7 @@ func TestARefusedConnectWithNoOtherNodeIs502(t *testing.T) {
 }
 
 func TestEveryNodeIsTriedOnceAsFarAsAttemptsAllow(t *testing.T) {
-	g := newGateway(t, []string{closedPort(t), closedPort(t), closedPort(t)}, withAttempts(5), withLog())
+	g := newGateway(t, []string{testnet.Reserve(t), testnet.Reserve(t), testnet.Reserve(t)}, withAttempts(5), withLog())
 	b := g.connect(t)
 	b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	b.answer().wantError(t, 502, "upstream_connect")
@@ -218,7 +218,7 @@ func TestAGetThatIsResetOnAFreshConnectionIsTriedOnAnotherNodeOnly(t *testing.T)
 
 func TestARequestIsNotRetriedOnceAByteOfAnAnswerHasCome(t *testing.T) {
 	n := newNode(t, func(c *nodeConn) { c.head(); c.write("HTTP/1.1 2"); c.Close() })
-	g := newGateway(t, []string{n.addr, closedPort(t)}, withAttempts(3))
+	g := newGateway(t, []string{n.addr, testnet.Reserve(t)}, withAttempts(3))
 	b := g.connect(t)
 	for n.opened.Load() == 0 {
 		b.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -318,7 +318,7 @@ func (g *gateway) idleConns() int {
 // In a full outage the retries stay within the service's budget: here, two in all.
 func TestRetriesEndWithTheBudget(t *testing.T) {
 	none, two := 0, 2
-	g := newGateway(t, []string{closedPort(t), closedPort(t)}, withLog(), withService(func(c *upstream.Config) {
+	g := newGateway(t, []string{testnet.Reserve(t), testnet.Reserve(t)}, withLog(), withService(func(c *upstream.Config) {
 		c.Retry.BudgetPercent, c.Retry.MinPerSecond = &none, &two
 	}))
 	b := g.connect(t)

@@ -236,7 +236,7 @@ func retriesInFlight(t *testing.T, breaker upstream.BreakerConfig) {
 			c.write(ok)
 		}
 	})
-	g := newGateway(t, []string{closedPort(t), n.addr}, withBreaker(breaker))
+	g := newGateway(t, []string{testnet.Reserve(t), n.addr}, withBreaker(breaker))
 	first, second := g.connect(t), g.connect(t)
 	first.send(get)
 	testnet.Receive(t, "the retry of the first request", heads)

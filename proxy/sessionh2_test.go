@@ -98,7 +98,7 @@ func TestAClientIsAskedToStopBehindAnEarlyAnswer(t *testing.T) {
 
 // RFC 9113 §8.1.1.
 func TestAMalformedRequestIs400AndProtocolError(t *testing.T) {
-	g := newGateway(t, []string{closedPort(t)}, withLog())
+	g := newGateway(t, []string{testnet.Reserve(t)}, withLog())
 	p := g.dialH2(t)
 	p.codec.OpenNext(new(h2.Stream))
 	head := []byte("\x83\x86\x84\x01\x0bexample.com\x00\x0aconnection\x05close") // by hand: the codec writes no such field

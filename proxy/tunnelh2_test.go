@@ -161,7 +161,7 @@ func TestATunnelToANodeThatTakesNoneOverHTTP2(t *testing.T) {
 	b.send(askWebSocket)
 	b.answer().wantError(t, 502, "upstream_reset")
 
-	b = newGateway(t, []string{closedPort(t)}, overHTTP2).connect(t)
+	b = newGateway(t, []string{testnet.Reserve(t)}, overHTTP2).connect(t)
 	b.send(askWebSocket)
 	b.answer().wantError(t, 502, "upstream_connect")
 }

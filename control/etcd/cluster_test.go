@@ -3,10 +3,11 @@ package etcd
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/internal/testnet"
 )
 
 // cluster is three etcd members, each in a process of its own.
@@ -20,7 +21,7 @@ func startCluster(t *testing.T) *cluster {
 	c := new(cluster)
 	var peers []string
 	for i := range 3 {
-		m := member{Name: fmt.Sprint("m", i), Client: freeURL(t), Peer: freeURL(t), State: "new"}
+		m := member{Name: fmt.Sprint("m", i), Client: "http://" + testnet.Reserve(t), Peer: "http://" + testnet.Reserve(t), State: "new"}
 		peers = append(peers, m.Name+"="+m.Peer)
 		c.members = append(c.members, m)
 		p := &etcdProcess{t: t, dir: t.TempDir()}
@@ -32,17 +33,6 @@ func startCluster(t *testing.T) *cluster {
 	}
 	c.start(0, 1, 2)
 	return c
-}
-
-// freeURL returns an address that nobody listens on.
-func freeURL(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
 }
 
 func (c *cluster) start(members ...int) {

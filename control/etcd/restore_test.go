@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"sluice/control"
+	"sluice/internal/testnet"
 )
 
 // savedIn writes a snapshot of a server, as etcdctl snapshot save does, and returns its path.
@@ -55,7 +56,7 @@ func TestAStoreThatEtcdsOwnToolHasRestoredIsFollowed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			etcd := &etcdProcess{t: t, dir: t.TempDir()}
-			peer := freeURL(t)
+			peer := "http://" + testnet.Reserve(t)
 			as, err := json.Marshal(member{Name: "one", Client: etcd.endpoint(), Peer: peer, Cluster: "one=" + peer, State: "new"})
 			if err != nil {
 				t.Fatal(err)
