@@ -6,10 +6,9 @@ import (
 	"io/fs"
 	"slices"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"sluice/control"
-	"sluice/internal/testnet"
 )
 
 func TestStorageKeepsWhatCertmagicAsks(t *testing.T) {
@@ -48,38 +47,39 @@ func TestStorageKeepsWhatCertmagicAsks(t *testing.T) {
 
 // One holds a lock at a time; one whose holder has died is taken over; and a holder that lives keeps it for as long as it wants.
 func TestALockHasOneHolderAndOutlivesNone(t *testing.T) {
-	store := &shared{entries: map[string]control.Entry{}}
-	times := lockTimes{life: 150 * time.Millisecond, look: 10 * time.Millisecond}
-	a, b := newStorage(store, times), newStorage(store, times)
-	if err := a.Lock(t.Context(), "x"); err != nil {
-		t.Fatal(err)
-	}
-	soon, cancel := context.WithTimeout(t.Context(), 3*times.life)
-	defer cancel()
-	if err := b.Lock(soon, "x"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a lock that is held was given: %v", err)
-	}
-	got := make(chan error, 1)
-	go func() { got <- b.Lock(t.Context(), "x") }()
-	if err := a.Unlock(t.Context(), "x"); err != nil {
-		t.Fatal(err)
-	}
-	if err := testnet.Receive(t, "the lock", got); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Unlock(t.Context(), "x"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Put(t.Context(), lockFolder+"x", []byte("{}"), control.Precondition{}); err != nil { // of a process that is gone
-		t.Fatal(err)
-	}
-	if err := a.Lock(t.Context(), "x"); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Unlock(t.Context(), "x"); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Unlock(t.Context(), "x"); err == nil {
-		t.Error("a lock that is not held was given back")
-	}
+	synctest.Test(t, func(t *testing.T) { // in time of its own, in which no holder is late
+		store := &shared{entries: map[string]control.Entry{}}
+		a, b := newStorage(store, defaultLockTimes), newStorage(store, defaultLockTimes)
+		if err := a.Lock(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		soon, cancel := context.WithTimeout(t.Context(), 3*defaultLockTimes.life)
+		defer cancel()
+		if err := b.Lock(soon, "x"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a lock that is held was given: %v", err)
+		}
+		got := make(chan error, 1)
+		go func() { got <- b.Lock(t.Context(), "x") }()
+		if err := a.Unlock(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Unlock(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Put(t.Context(), lockFolder+"x", []byte("{}"), control.Precondition{}); err != nil { // of a process that is gone
+			t.Fatal(err)
+		}
+		if err := a.Lock(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Unlock(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Unlock(t.Context(), "x"); err == nil {
+			t.Error("a lock that is not held was given back")
+		}
+	})
 }

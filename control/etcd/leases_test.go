@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"sluice/control"
+	"sluice/internal/testnet"
 	"sluice/upstream/register"
 )
 
@@ -62,11 +63,7 @@ func startRegistrar(t *testing.T, server *Server, endpoint string, options regis
 		cancel()
 		<-ended
 	})
-	select {
-	case <-r.Registered():
-	case <-time.After(15 * time.Second):
-		t.Fatal("never registered")
-	}
+	testnet.Receive(t, "the registration", r.Registered())
 	return run
 }
 

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,7 +49,7 @@ func startTest(t *testing.T, dir string, change func(*embed.Config)) *Server {
 
 func stopTest(t *testing.T, server *Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
 	defer cancel()
 	if err := server.Stop(ctx); err != nil {
 		t.Error(err)
@@ -66,10 +67,14 @@ func clientTest(t *testing.T, cfg Config) *Client {
 	return client
 }
 
-// put writes without a condition and returns the revision.
-func put(t *testing.T, store *Store, key, value string) int64 {
+// put writes without a condition and returns the revision. A client that has known for long that its server is away is given the time to find that it is back.
+func put(t *testing.T, store *Store, key, value string) (revision int64) {
 	t.Helper()
-	revision, err := store.Put(t.Context(), key, []byte(value), control.Precondition{})
+	var err error
+	eventually(t, "a connection to write "+key, func() bool {
+		revision, err = store.Put(t.Context(), key, []byte(value), control.Precondition{})
+		return !errors.Is(err, errNoLink)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,9 +70,7 @@ func TestAWatchBesideItsServerIsMadeUpForAfterACompaction(t *testing.T) {
 	sink := newRecorder()
 	source, _ := run(t, beside.client, Options{Known: known}, sink)
 	sink.await(t, "routes/b", "1")
-	if n := source.Status().Resyncs; n[ReasonStart] != 1 {
-		t.Errorf("resyncs: %v", n)
-	}
+	fullRead(t, source, ReasonStart)
 	s := NewSource(beside.client, Options{Known: known})
 	s.sink = newRecorder()
 	conn, err := beside.client.acquire(t.Context())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/control"
+	"sluice/internal/testnet"
 )
 
 // recorder is a sink that keeps everything.
@@ -60,7 +61,7 @@ func (r *recorder) last() control.Batch {
 // await waits until a key has a value; "" = is gone.
 func (r *recorder) await(t *testing.T, key, value string) {
 	t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(testnet.Patience)
 	for {
 		r.mu.Lock()
 		now, changed := r.values[key], r.changed
