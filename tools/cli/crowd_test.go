@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/internal/testnet"
 )
 
 // crowd is clients that make requests without a pause, each on a connection that it keeps as long as it may, and count what goes wrong.
@@ -47,7 +49,7 @@ func gatherHTTP2(address, path string, n int, config *tls.Config) *crowd {
 		transport.Protocols.SetUnencryptedHTTP2(true)
 		scheme = "http://"
 	}
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: testnet.Patience}
 	for range n {
 		c.clients.Go(func() {
 			for !c.stop.Load() {
@@ -82,7 +84,7 @@ func (c *crowd) took(resp *http.Response) error {
 }
 
 func (c *crowd) dial() (net.Conn, error) {
-	d := &net.Dialer{Timeout: 10 * time.Second}
+	d := &net.Dialer{Timeout: testnet.Patience}
 	if c.tls != nil {
 		return tls.DialWithDialer(d, "tcp", c.address, c.tls)
 	}
@@ -108,7 +110,7 @@ func (c *crowd) client() {
 func (c *crowd) talk(conn net.Conn) error {
 	r := bufio.NewReader(conn)
 	for !c.stop.Load() {
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(testnet.Patience))
 		if _, err := io.WriteString(conn, "GET "+c.path+" HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
 			return err
 		}

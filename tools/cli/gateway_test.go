@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"sluice/control"
 	"sluice/control/etcd"
 	"sluice/control/file"
+	"sluice/internal/testnet"
 	"sluice/tools/origin"
 )
 
@@ -95,19 +97,18 @@ func (g *gateway) get(t *testing.T, path string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// eventually polls until ok, and returns how long that took.
-func eventually(t *testing.T, what string, ok func() bool) time.Duration {
+// eventually polls until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	begin := time.Now()
-	for !ok() {
-		if time.Since(begin) > 10*time.Second {
-			t.Fatalf("not within 10 s: %s", what)
+	for begin := time.Now(); !ok(); {
+		if time.Since(begin) > testnet.Patience {
+			t.Fatalf("still waiting for %s", what)
 		}
 		<-time.After(200 * time.Microsecond)
 	}
-	return time.Since(begin)
 }
 
+// Contract, section 4: what is written is in force on every worker within 100 ms of the answer.
 func TestARoutePutIntoTheStoreIsInForceAtOnce(t *testing.T) {
 	g := startTest(t, nil)
 	o := startOrigin(t, "a")
@@ -117,20 +118,25 @@ func TestARoutePutIntoTheStoreIsInForceAtOnce(t *testing.T) {
 	if status, body := g.call(t, "PUT", "/v1/services/s", fmt.Sprintf(`{"nodes":[{"upstream":%q}]}`, o.Addr())); status != 201 {
 		t.Fatalf("put service: %d %s", status, body)
 	}
-	if status, body := g.call(t, "PUT", "/v1/routes/x", `{"prefix":"/x/*","service_name":"s","plugins":{"request-id":{}}}`); status != 201 {
-		t.Fatalf("put route: %d %s", status, body)
+	quickest := time.Duration(math.MaxInt64)
+	for range 5 { // the machine may be busy with something else for some of them, and one that is late by rule always is
+		if status, body := g.call(t, "PUT", "/v1/routes/x", `{"prefix":"/x/*","service_name":"s","plugins":{"request-id":{}}}`); status != 201 {
+			t.Fatalf("put route: %d %s", status, body)
+		}
+		begin := time.Now()
+		eventually(t, "the route is in force", func() bool { status, _ := g.get(t, "/x/1"); return status == 200 })
+		quickest = min(quickest, time.Since(begin))
+		if status, body := g.call(t, "PATCH", "/v1/routes/x", `{"status":0}`); status != 200 {
+			t.Fatalf("patch: %d %s", status, body)
+		}
+		eventually(t, "the route is out", func() bool { status, _ := g.get(t, "/x/1"); return status == 404 })
+		if status, body := g.call(t, "DELETE", "/v1/routes/x", ""); status/100 != 2 {
+			t.Fatalf("delete: %d %s", status, body)
+		}
 	}
-	took := eventually(t, "the route is in force", func() bool { status, _ := g.get(t, "/x/1"); return status == 200 })
-	t.Logf("in force %v after the answer to the write", took)
-	if took > time.Second {
-		t.Errorf("it took %v", took)
-	}
-	if status, body := g.call(t, "PATCH", "/v1/routes/x", `{"status":0}`); status != 200 {
-		t.Fatalf("patch: %d %s", status, body)
-	}
-	eventually(t, "the route is out", func() bool { status, _ := g.get(t, "/x/1"); return status == 404 })
-	if status, body := g.call(t, "DELETE", "/v1/routes/x", ""); status/100 != 2 {
-		t.Fatalf("delete: %d %s", status, body)
+	t.Logf("in force %v after the answer to the write", quickest)
+	if quickest > 100*time.Millisecond {
+		t.Errorf("it took %v", quickest)
 	}
 }
 

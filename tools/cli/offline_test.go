@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"sluice/control/etcd"
 	"sluice/control/file"
 	"sluice/control/lastgood"
+	"sluice/internal/testnet"
 )
 
 // external is an etcd server of the test's, which can be away.
@@ -54,16 +56,22 @@ func (e *external) start() {
 
 func (e *external) stop() {
 	e.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testnet.Patience)
 	defer cancel()
 	if err := e.server.Stop(ctx); err != nil {
 		e.t.Error(err)
 	}
 }
 
+// put writes. A client that has known for long that its server is away is given the time to find that it is back.
 func (e *external) put(key, value string) {
 	e.t.Helper()
-	if _, err := etcd.NewStore(e.client).Put(context.Background(), key, []byte(value), control.Precondition{}); err != nil {
+	var err error
+	eventually(e.t, "a connection to write "+key, func() bool {
+		_, err = etcd.NewStore(e.client).Put(context.Background(), key, []byte(value), control.Precondition{})
+		return !errors.Is(err, control.ErrUnavailable)
+	})
+	if err != nil {
 		e.t.Fatal(err)
 	}
 }
@@ -92,7 +100,8 @@ func TestAGatewayStartsWithoutItsStoreAndFollowsItOnceItIsBack(t *testing.T) {
 		store.put("routes/"+id, fmt.Sprintf(`{"prefix":"/%s/*","service_name":"s"}`, id))
 	}
 	g := startTest(t, change)
-	if s := g.storeStatus(t); s.FromDisk || !s.Connected || s.Error != "" {
+	eventually(t, "the watch", func() bool { return g.storeStatus(t).Connected }) // which begins when all is read
+	if s := g.storeStatus(t); s.FromDisk || s.Error != "" {
 		t.Errorf("with the store there: %+v", s)
 	}
 	store.put("routes/spoiled", `{"prefix":`)
