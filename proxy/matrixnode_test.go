@@ -264,6 +264,8 @@ func copyHead(w http.ResponseWriter, resp *http.Response, end bool) {
 		for name := range resp.Trailer {
 			h.Add("Trailer", name)
 		}
+	} else { // net/http writes an interim head from a copy without it, and without it from h, perhaps while the next head is put there
+		h.Set("Content-Length", "0")
 	}
 	if h["Date"] == nil {
 		h["Date"] = nil // none is added

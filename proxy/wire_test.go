@@ -59,6 +59,9 @@ type wireRun struct {
 	cut   wireCut
 }
 
+// wirePatience is how long a case waits for what does not come. Only a case that goes wrong waits that long, and there may be many of them.
+const wirePatience = 10 * time.Second
+
 // wireCut cuts bytes into writes.
 type wireCut func(string) []string
 
@@ -240,7 +243,7 @@ func (w *wireGateway) play(run *wireRun, c *nodeConn) bool {
 	run.next++
 	buf := make([]byte, 64<<10)
 	n, got := 0, ""
-	patience := time.Second
+	patience := wirePatience
 	if *update {
 		patience = 100 * time.Millisecond
 	}
@@ -313,7 +316,7 @@ func (w *wireGateway) run(t *testing.T, cut wireCut, c *wireCase) string {
 		}
 	}()
 	w.write(conn, cut(c.client))
-	patience := time.Second
+	patience := wirePatience
 	if *update {
 		patience = 300 * time.Millisecond
 	}
