@@ -73,13 +73,14 @@ func TestRegisterTakesTheNodeOutBeforeItStopsTheCommand(t *testing.T) {
 	}
 	defer listener.Close()
 	dir := t.TempDir()
-	script := `trap 'echo told > told; while [ ! -e go ]; do sleep 0.01; done; exit 7' TERM; trap 'echo hup > hup' HUP; echo up; while :; do sleep 0.01; done`
+	script := `trap 'echo told > told; while [ ! -e go ]; do sleep 0.01; done; exit 7' TERM; trap 'echo hup > hup' HUP; echo up; echo up > up; while :; do sleep 0.01; done`
 	cmd, said := registrar(t, g, "--upstream", listener.Addr().String(), "--", "sh", "-c", "cd "+dir+"; "+script)
 	testnet.Await(t, "the node", func() bool { return len(g.nodes(t, "orders")) == 1 })
 	there := func(name string) bool {
 		_, err := os.Stat(filepath.Join(dir, name))
 		return err == nil
 	}
+	testnet.Await(t, "the command to hear signals", func() bool { return there("up") })
 	_ = cmd.Process.Signal(syscall.SIGHUP)
 	testnet.Await(t, "SIGHUP in the command", func() bool { return there("hup") })
 	_ = cmd.Process.Signal(syscall.SIGTERM)

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -130,7 +131,7 @@ func TestAReloadIsAllOrNothing(t *testing.T) {
 	defer resp.Close()
 	fmt.Fprintf(resp, "GET / HTTP/1.1\r\nHost: a\r\nX: %s\r\nConnection: close\r\n\r\n", strings.Repeat("x", 2<<10))
 	var status [12]byte
-	if _, err := resp.Read(status[:]); err != nil || string(status[:]) != "HTTP/1.1 404" {
+	if _, err := io.ReadFull(resp, status[:]); err != nil || string(status[:]) != "HTTP/1.1 404" {
 		t.Errorf("%q, %v: the new limit holds", status, err)
 	}
 }
