@@ -28,6 +28,9 @@ var behind = []string{"nice", "-n", "10"}
 // churnRoutes is how many routes the scenario churn has: each is changed several times in a run.
 const churnRoutes = 2000
 
+// churnWriters is how many changes are under way at once, at most: the store syncs its disk once for all that wait for it.
+const churnWriters = 64
+
 // churnVariants are the two ways of changes, each beside the same without any. What an etcd and its writer take of the processors that all share is no part of what changes cost the gateway,
 // and so one row has the same changes in that etcd, below a prefix that nobody follows.
 func churnVariants(o *options) (list []variant) {
@@ -51,11 +54,11 @@ func startChurn(ctx context.Context, h *harness, r *rival, j job) (*churn, error
 	if j.changes == 0 || r.admin == nil || r.setup.routes == 0 {
 		return nil, nil
 	}
-	binary, err := h.churnBinary(ctx)
+	binary, err := h.toolBinary(ctx, "churn")
 	if err != nil {
 		return nil, err
 	}
-	args := []string{binary, "-rate", strconv.Itoa(j.changes), "-routes", strconv.Itoa(r.setup.routes), "-writers", strconv.Itoa(putters)}
+	args := []string{binary, "-rate", strconv.Itoa(j.changes), "-routes", strconv.Itoa(r.setup.routes), "-writers", strconv.Itoa(churnWriters)}
 	if r.store == "" {
 		args = append(args, "-admin", r.admin.base, "-token", r.admin.token)
 	} else {
@@ -104,16 +107,16 @@ func kept(asked int, made float64) []string {
 	return nil
 }
 
-// churnBinary builds tools/churn.
-func (h *harness) churnBinary(ctx context.Context) (string, error) {
-	binary := filepath.Join(h.dir, "churn-binary")
+// toolBinary builds one of the repository's tools.
+func (h *harness) toolBinary(ctx context.Context, name string) (string, error) {
+	binary := filepath.Join(h.dir, name+"-binary")
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./tools/churn")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./tools/"+name)
 	cmd.Dir = h.opt.repo
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("churn: build: %w\n%s", err, out)
+		return "", fmt.Errorf("%s: build: %w\n%s", name, err, out)
 	}
 	return binary, nil
 }
@@ -142,7 +145,7 @@ func (h *harness) startStore(ctx context.Context, dir, binary string) (endpoint 
 		return "", err
 	}
 	ready := func() error { return expectOK(ctx, fmt.Sprintf("http://127.0.0.1:%d/readyz", admin)) }
-	return "unix://" + filepath.Join(dir, "data", "etcd", "etcd.sock"), p.await(ctx, readyTimeout, ready)
+	return socketOf(dir), p.await(ctx, readyTimeout, ready)
 }
 
 // storeConf makes a Sluice that nobody asks for anything but its etcd. It keeps what it writes below another prefix, and so follows nothing.

@@ -85,8 +85,8 @@ func starter(name string) (start, error) {
 	return nil, fmt.Errorf("%w: no rival %q: choose of %s, or bring one with -with", errUsage, name, strings.Join(names, ", "))
 }
 
-// readyTimeout bounds a rival's start. Sluice's embedded etcd takes about a second on an idle machine, 100,000 routes for nginx some more.
-const readyTimeout = 60 * time.Second
+// readyTimeout bounds a rival's start. Sluice's embedded etcd takes about a second on an idle machine, a million routes half a minute.
+const readyTimeout = 2 * time.Minute
 
 // ready waits until the rival answers a request with 200.
 func (r *rival) ready(ctx context.Context) error {

@@ -43,9 +43,9 @@ const (
 	maxHistory = 16 << 20 // bytes: 40 records of the largest size, or 1,000 of one route of 8 KiB before and after
 
 	// A gateway trims after so many commits of its own, or bytes. That much, and what the others have, may be there beyond the bounds: a look at all records costs as
-	// much as some twenty writes, and at a thousand writes a second it must not be what they wait for.
-	trimEvery = maxRecords / 4
-	trimBytes = maxHistory / 16
+	// much as some twenty writes, and at a thousand writes a second it must not be what they wait for, nor a part of what they cost that can be seen.
+	trimEvery = maxRecords
+	trimBytes = maxHistory / 4
 )
 
 // NewJournal returns the journal of a store. log may be nil.

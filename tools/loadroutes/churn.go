@@ -98,7 +98,8 @@ func (g *gateway) observe(ctx context.Context, o *options, changes func(context.
 // change writes routes, churnRate a second, until ctx ends, and returns how many were written. None of them is one that is asked for.
 func change(ctx context.Context, o *options, target *etcd.Store) (int, error) {
 	var writing sync.WaitGroup
-	counts, errs := make([]int, 8*writers), make([]error, 8*writers)
+	const writers = 64
+	counts, errs := make([]int, writers), make([]error, writers)
 	begin := time.Now()
 	for w := range counts {
 		writing.Go(func() {

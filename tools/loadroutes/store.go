@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
 
 	"sluice/control"
 	"sluice/control/etcd"
+	"sluice/tools/bulk"
 )
 
 // serveEnv names the data directory in the environment of the process that is the etcd.
@@ -85,71 +85,37 @@ func (s *store) client(prefix string) (*etcd.Client, error) {
 	return c, err
 }
 
-// Any etcd takes a hundred operations in a transaction; a few writers at once let it sync once for several of them.
-const (
-	perTransaction = 100
-	writers        = 8
-)
-
 // fill writes routes and services below prefix, all of which are new.
 func (s *store) fill(ctx context.Context, prefix string, routes, services int) error {
 	client, err := s.client(prefix)
 	if err != nil {
 		return err
 	}
-	target := etcd.NewStore(client)
-	batches := make(chan []control.Op)
-	failed := make(chan error, writers)
-	var writing sync.WaitGroup
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for range writers {
-		writing.Go(func() {
-			for ops := range batches {
-				if _, err := target.Commit(ctx, ops); err != nil {
-					failed <- fmt.Errorf("fill %s: %w", prefix, err)
-					cancel()
-					return
-				}
-			}
-		})
-	}
-	func() {
-		defer close(batches)
-		for first := 0; first < routes+services; first += perTransaction {
-			var ops []control.Op
-			for i := first; i < min(first+perTransaction, routes+services); i++ {
-				ops = append(ops, resource(i, routes, services))
-			}
-			select {
-			case batches <- ops:
-			case <-ctx.Done():
+	err = bulk.Write(ctx, etcd.NewStore(client), func(yield func(control.Entry) bool) {
+		for i := range routes + services {
+			if !yield(resource(i, routes, services)) {
 				return
 			}
 		}
-	}()
-	writing.Wait()
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("fill %s: %w", prefix, err)
 	}
+	return nil
 }
 
 // resource returns the i-th of all.
-func resource(i, routes, services int) control.Op {
-	op := control.Op{If: control.Precondition{Absent: true}}
+func resource(i, routes, services int) (e control.Entry) {
 	if i < services {
-		op.Key = control.Services.Key(fmt.Sprintf("service-%d", i))
-		op.Value = fmt.Appendf(nil, `{"name":"service-%d","timeout":{"connect":"1s","response":"30s"}}`, i)
-		return op
+		e.Key = control.Services.Key(fmt.Sprintf("service-%d", i))
+		e.Value = fmt.Appendf(nil, `{"name":"service-%d","timeout":{"connect":"1s","response":"30s"}}`, i)
+		return e
 	}
 	i -= services
-	op.Key = control.Routes.Key(control.RouteID(routePath(i)))
-	op.Value = fmt.Appendf(nil, `{"prefix":"%s*","methods":["GET","POST"],"service_name":"service-%d","plugins":{"request-id":{}},"desc":"route %d of %d"}`,
+	e.Key = control.Routes.Key(control.RouteID(routePath(i)))
+	e.Value = fmt.Appendf(nil, `{"prefix":"%s*","methods":["GET","POST"],"service_name":"service-%d","plugins":{"request-id":{}},"desc":"route %d of %d"}`,
 		routePath(i), i%services, i, routes)
-	return op
+	return e
 }
 
 // routePath returns what the paths of a route begin with.
