@@ -43,9 +43,9 @@ const (
 	maxHistory = 16 << 20 // bytes: 40 records of the largest size, or 1,000 of one route of 8 KiB before and after
 
 	// A gateway trims after so many commits of its own, or bytes. That much, and what the others have, may be there beyond the bounds: a look at all records costs as
-	// much as some twenty writes, and at a thousand writes a second it must not be what they wait for, nor a part of what they cost that can be seen.
-	trimEvery = maxRecords
-	trimBytes = maxHistory / 4
+	// much as some twenty writes, and at a thousand writes a second it must not be what they wait for.
+	trimEvery = maxRecords / 4
+	trimBytes = maxHistory / 16
 )
 
 // NewJournal returns the journal of a store. log may be nil.
@@ -172,7 +172,7 @@ type Undo struct {
 }
 
 // Undo returns the edits that bring everything that was changed through a journal after a revision back to how it stood then; key names one resource, "" all. A
-// resource that somebody has changed past the journal comes back to how the first change after the revision found it.
+// resource that somebody has changed past the journal comes back to how the first change after the revision found it. ErrNotFound: key was not there then, nor has been since.
 //
 // Accounts are left out, since a password that was taken away must not come back by that, and nodes under a lease, since they come and go with their instances.
 func (j *Journal) Undo(ctx context.Context, revision int64, key string) (*Undo, error) {
@@ -204,6 +204,11 @@ func (j *Journal) Undo(ctx context.Context, revision int64, key string) (*Undo, 
 				order = append(order, c.Key)
 			}
 			then[c.Key] = c
+		}
+	}
+	if key != "" && len(order) == 0 {
+		if _, err := j.store.Get(ctx, key); err != nil { // one that is there has just not been changed
+			return nil, err
 		}
 	}
 	slices.Sort(order)

@@ -56,42 +56,42 @@ type HealthConfig struct {
 
 // ActiveHealth probes every node at an interval.
 type ActiveHealth struct {
-	Type         string         `json:"type,omitempty"`          // "tcp" (default), "http", "grpc", or "none": nothing is probed
-	Method       string         `json:"method,omitempty"`        // http: default "GET"
-	Path         string         `json:"path,omitempty"`          // http: what is asked for; default "/"
-	Host         string         `json:"host,omitempty"`          // http, grpc: whom is asked; default the node's address
-	Statuses     []int          `json:"statuses,omitempty"`      // http: that are good; default 200 to 399
-	Body         string         `json:"body,omitempty"`          // http: what the first 64 KiB of the answer must hold; default anything
-	Service      string         `json:"service,omitempty"`       // grpc: that is asked about; default the server as a whole
-	Interval     unit.Duration  `json:"interval,omitempty"`      // default 3s
-	EdgeInterval unit.Duration  `json:"edge_interval,omitempty"` // while a node is out or about to go; default a third of interval
-	Timeout      unit.Duration  `json:"timeout,omitempty"`       // default 1s
+	Type         string         `json:"type,omitempty"`                              // "tcp" (default), "http", "grpc", or "none": nothing is probed
+	Method       string         `json:"method,omitempty"`                            // http: default "GET"
+	Path         string         `json:"path,omitempty"`                              // http: what is asked for; default "/"
+	Host         string         `json:"host,omitempty"`                              // http, grpc: whom is asked; default the node's address
+	Statuses     []int          `json:"statuses,omitempty"`                          // http: that are good; default 200 to 399
+	Body         string         `json:"body,omitempty"`                              // http: what the first 64 KiB of the answer must hold; default anything
+	Service      string         `json:"service,omitempty"`                           // grpc: that is asked about; default the server as a whole
+	Interval     unit.Duration  `json:"interval,omitempty" strict:"from=100ms"`      // default 3s
+	EdgeInterval unit.Duration  `json:"edge_interval,omitempty" strict:"from=100ms"` // while a node is out or about to go; default a third of interval
+	Timeout      unit.Duration  `json:"timeout,omitempty" strict:"from=10ms"`        // default 1s
 	Healthy      HealthyAfter   `json:"healthy"`
 	Unhealthy    UnhealthyAfter `json:"unhealthy"`
 }
 
 // HealthyAfter says when a node that was out comes back.
 type HealthyAfter struct {
-	Successes int `json:"successes,omitempty"` // good probes in a row; default 1
+	Successes int `json:"successes,omitempty" strict:"from=1"` // good probes in a row; default 1
 }
 
 // UnhealthyAfter says when a node is taken out. One that has never been seen healthy is out after its first bad probe.
 type UnhealthyAfter struct {
-	Failures int `json:"failures,omitempty"` // bad probes in a row; default 2
+	Failures int `json:"failures,omitempty" strict:"from=1"` // bad probes in a row; default 2
 }
 
 // PassiveHealth ejects a node for what it answers to real requests: no answer, a broken one, or a status of 500 to 599; of gRPC, one that stands for such a status.
 type PassiveHealth struct {
-	ConsecutiveFailures int           `json:"consecutive_failures,omitempty"` // failed exchanges in a row; default 5
-	Ejection            unit.Duration `json:"ejection,omitempty"`             // how long a node is out the first time; each time soon after it is that much longer; default 30s
-	MaxEjection         unit.Duration `json:"max_ejection,omitempty"`         // default ten times ejection
-	MaxEjectedPercent   *int          `json:"max_ejected_percent,omitempty"`  // of a service's nodes that may be out at once; default 50
+	ConsecutiveFailures int           `json:"consecutive_failures,omitempty" strict:"from=1"` // failed exchanges in a row; default 5
+	Ejection            unit.Duration `json:"ejection,omitempty" strict:"from=1ms"`           // how long a node is out the first time; each time soon after it is that much longer; default 30s
+	MaxEjection         unit.Duration `json:"max_ejection,omitempty" strict:"from=1ms"`       // default ten times ejection
+	MaxEjectedPercent   *int          `json:"max_ejected_percent,omitempty"`                  // of a service's nodes that may be out at once; default 50
 
 	// What is looked at once an interval.
-	Interval       unit.Duration `json:"interval,omitempty"`        // default 10s
-	MinRequests    int           `json:"min_requests,omitempty"`    // that a node must have answered in it to be judged; default 20
-	SuccessPercent int           `json:"success_percent,omitempty"` // of a node's exchanges that must succeed; 0 (default) = is not looked at
-	LatencyFactor  int           `json:"latency_factor,omitempty"`  // by which its mean latency may be above the median of all nodes; 0 (default) = is not looked at
+	Interval       unit.Duration `json:"interval,omitempty" strict:"from=100ms"` // default 10s
+	MinRequests    int           `json:"min_requests,omitempty" strict:"from=1"` // that a node must have answered in it to be judged; default 20
+	SuccessPercent int           `json:"success_percent,omitempty"`              // of a node's exchanges that must succeed; 0 (default) = is not looked at
+	LatencyFactor  int           `json:"latency_factor,omitempty"`               // by which its mean latency may be above the median of all nodes; 0 (default) = is not looked at
 }
 
 // BreakerConfig bounds what a service is given at once. 0 means no bound.
@@ -114,9 +114,9 @@ type NodeBreaker struct {
 
 // AdaptiveConfig lowers the number of exchanges in flight when the service's latency rises.
 type AdaptiveConfig struct {
-	MinLimit         int `json:"min_limit,omitempty"`         // default 10
-	MaxLimit         int `json:"max_limit,omitempty"`         // default 1000
-	TolerancePercent int `json:"tolerance_percent,omitempty"` // of the usual latency, up to which nothing is taken back; default 150
+	MinLimit         int `json:"min_limit,omitempty" strict:"from=1"`           // default 10
+	MaxLimit         int `json:"max_limit,omitempty" strict:"from=1"`           // default 1000
+	TolerancePercent int `json:"tolerance_percent,omitempty" strict:"from=100"` // of the usual latency, up to which nothing is taken back; default 150
 }
 
 // RetryConfig says when a request is sent once more.
@@ -127,17 +127,17 @@ type RetryConfig struct {
 	MinPerSecond  *int     `json:"min_per_second,omitempty"` // retries a second that are always allowed, where the percentage is fewer; default 3
 
 	// The first retry is made at once, on another node. Before each further one there is a pause that doubles, of which half is by chance.
-	Backoff    unit.Duration `json:"backoff,omitempty"`     // before the second retry; default 25ms
-	MaxBackoff unit.Duration `json:"max_backoff,omitempty"` // default ten times backoff
+	Backoff    unit.Duration `json:"backoff,omitempty" strict:"from=1ms"`     // before the second retry; default 25ms
+	MaxBackoff unit.Duration `json:"max_backoff,omitempty" strict:"from=1ms"` // default ten times backoff
 
 	Hedge *HedgeConfig `json:"hedge,omitempty"` // ask another node while the first is waited for; left out = never
 }
 
 // HedgeConfig says after what time another node is asked beside the first.
 type HedgeConfig struct {
-	Percentile int           `json:"percentile,omitempty"` // of the service's time to a head over the last half minute; default 95
-	Delay      unit.Duration `json:"delay,omitempty"`      // instead of what is measured; 0 (default) = measured
-	MinDelay   unit.Duration `json:"min_delay,omitempty"`  // never sooner; default 5ms
+	Percentile int           `json:"percentile,omitempty" strict:"from=50"` // of the service's time to a head over the last half minute; default 95
+	Delay      unit.Duration `json:"delay,omitempty"`                       // instead of what is measured; 0 (default) = measured
+	MinDelay   unit.Duration `json:"min_delay,omitempty" strict:"from=1ms"` // never sooner; default 5ms
 }
 
 // TimeoutConfig bounds the steps towards a node. 0 means the gateway's own default (the file's timeouts).
@@ -151,12 +151,12 @@ type TimeoutConfig struct {
 
 // PoolConfig bounds the connections to a node that are kept for the next request.
 type PoolConfig struct {
-	MaxIdlePerWorker *int          `json:"max_idle_per_worker,omitempty"` // per node; default 64; 0 keeps none
-	MaxPerNode       int           `json:"max_per_node,omitempty"`        // connections to one node, all workers together; 0 = no bound
-	IdleTimeout      unit.Duration `json:"idle_timeout,omitempty"`        // default 60s
-	MaxRequests      int           `json:"max_requests,omitempty"`        // that one connection serves; 0 = any number
-	MaxAge           unit.Duration `json:"max_age,omitempty"`             // of a connection, after which it takes no further request; 0 = any
-	Preconnect       int           `json:"preconnect,omitempty"`          // connections that each worker opens to a node in advance and keeps idle; over HTTP/2 it is one; default 0
+	MaxIdlePerWorker *int          `json:"max_idle_per_worker,omitempty"`            // per node; default 64; 0 keeps none
+	MaxPerNode       int           `json:"max_per_node,omitempty"`                   // connections to one node, all workers together; 0 = no bound
+	IdleTimeout      unit.Duration `json:"idle_timeout,omitempty" strict:"from=1ms"` // default 60s
+	MaxRequests      int           `json:"max_requests,omitempty"`                   // that one connection serves; 0 = any number
+	MaxAge           unit.Duration `json:"max_age,omitempty"`                        // of a connection, after which it takes no further request; 0 = any
+	Preconnect       int           `json:"preconnect,omitempty"`                     // connections that each worker opens to a node in advance and keeps idle; over HTTP/2 it is one; default 0
 }
 
 // Defaults of a service without a services/ key.

@@ -178,6 +178,8 @@ func (s *resources) rollback(ctx context.Context, in *rollbackInput) (*Outcome, 
 		switch {
 		case errors.Is(err, control.ErrForgotten), errors.Is(err, control.ErrFuture):
 			return nil, huma.NewError(http.StatusConflict, "there is no way back to this revision: nothing was changed", details("", err)...)
+		case errors.Is(err, control.ErrNotFound):
+			return nil, huma.NewError(http.StatusNotFound, fmt.Sprintf("there is no %s, and there was none at revision %d or since: nothing was changed", in.Resource, in.Revision))
 		case err != nil:
 			return nil, storeFailed(err)
 		}

@@ -127,6 +127,12 @@ func TestARollbackThatCannotBeSaysWhy(t *testing.T) {
 	g.do("POST", fmt.Sprintf("/v1/history/%d/rollback", r-2), "").want(409)
 	g.do("POST", "/v1/history/999999/rollback", "").want(409)
 	g.do("POST", fmt.Sprintf("/v1/history/%d/rollback?resource=nothing", r), "").want(422)
+	// A name that nobody has ever had is mistyped: to change nothing is not what was asked for.
+	for _, dry := range []string{"", "&dry_run=1"} {
+		if got := g.do("POST", fmt.Sprintf("/v1/history/%d/rollback?resource=routes/nosuch%s", r, dry), "").want(404); !strings.Contains(got.body, "routes/nosuch") {
+			t.Errorf("it does not say what is missing: %s", got.body)
+		}
+	}
 }
 
 // A node under a lease that has gone must not come back as one that nobody takes out.

@@ -38,7 +38,8 @@ func DecodeObject(n *Node, v any) error {
 // Decode fills what v points to from a node and returns everything that does not fit. Values that are not given, and those given
 // as null, leave their fields as they are. Fields may be strings, booleans, numbers, slices, maps with string keys,
 // structs, pointers to those, json.RawMessage, and types that are a [Decoder] or an encoding.TextUnmarshaler. An integer field
-// tagged `strict:"text"` may be written as a string of digits too.
+// tagged `strict:"text"` may be written as a string of digits too. A field tagged `strict:"from=1"` has a default in place of zero, so that whoever writes zero would
+// get something else: it is refused, with the least that may be written.
 func Decode(n *Node, v any) problem.Problems {
 	var d decode
 	d.value(n, reflect.ValueOf(v).Elem(), "", false)
@@ -138,7 +139,11 @@ func (d *decode) object(n *Node, v reflect.Value, path string) {
 			d.add(&Node{Line: m.Line, Column: m.Column}, at, "given twice")
 		default:
 			seen[f.index] = true
+			before := len(d.problems)
 			d.value(m.Value, v.Field(f.index), at, f.digits)
+			if f.from != "" && m.Value.Kind != Null && v.Field(f.index).IsZero() && len(d.problems) == before {
+				d.add(m.Value, at, m.Value.Text+" is out of range: from "+f.from+"; leave it out for the default")
+			}
 		}
 	}
 }
@@ -242,7 +247,8 @@ type keys struct {
 
 type field struct {
 	index  int
-	digits bool
+	digits bool   // may be written as a string of digits
+	from   string // the least that may be written; "" = also zero
 }
 
 var keysCache sync.Map // reflect.Type to *keys
@@ -258,7 +264,12 @@ func keysOf(t reflect.Type) *keys {
 			continue
 		}
 		k.names = append(k.names, name)
-		k.index[name] = field{i, t.Field(i).Tag.Get("strict") == "text"}
+		rule := t.Field(i).Tag.Get("strict")
+		f := field{index: i, digits: rule == "text"}
+		if from, ok := strings.CutPrefix(rule, "from="); ok {
+			f.from = from
+		}
+		k.index[name] = f
 	}
 	keysCache.Store(t, k)
 	return k

@@ -108,4 +108,7 @@ func TestVersionNamesVersionCommitAndGo(t *testing.T) {
 	if code != exitOK || !strings.HasPrefix(stdout, "sluice "+Version+" commit ") || !strings.Contains(stdout, " go1.") {
 		t.Errorf("%d %q", code, stdout)
 	}
+	if code, flag, _ := command(t, "--version"); code != exitOK || flag != stdout { // what people try first
+		t.Errorf("--version: %d %q", code, flag)
+	}
 }

@@ -209,6 +209,7 @@ func TestTheExampleDirectoryIsAppliedAndRolledBack(t *testing.T) {
 		t.Errorf("after the rollback:\n%s\nbefore:\n%s", got, before)
 	}
 	o.fails(exitFailure, "409", "", "rollback", "999999")
+	o.fails(exitFailure, "there is no routes/nosuch", "", "rollback", good, "routes/nosuch")
 }
 
 // withoutRevisions cuts the last column off a table, and the blanks that it needs.

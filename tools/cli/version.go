@@ -17,10 +17,15 @@ func newVersion() *cobra.Command {
 		Short: "Print version, commit and Go version",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sluice %s commit %s %s %s/%s\n", Version, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what sluice version and sluice --version print.
+func versionLine() string {
+	return fmt.Sprintf("sluice %s commit %s %s %s/%s", Version, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // commit returns the commit that the binary was built from, with a plus sign where the tree had changes, or "unknown" for a build without it.
