@@ -33,11 +33,16 @@ const (
 // Client is a connection to etcd that is made when it is first needed and made anew when it has become useless, as with a token
 // that the server no longer knows. All methods may be called by any goroutine.
 type Client struct {
-	cfg     Config
-	gate    chan struct{}  // held by who looks at or changes the two below; a channel, so that waiting for it can end with a context
-	current *connection    // nil: dial at the next use
-	closed  bool           // no more connections
-	retired sync.WaitGroup // connections that wait for their last user
+	cfg       Config
+	gate      chan struct{}  // held by who looks at or changes the next four; a channel, so that waiting for it can end with a context
+	current   *connection    // nil: dial at the next use
+	endpoints []string       // that calls go to: those of cfg but for the ones that answer nothing; see sift
+	sifting   bool           // it is looked which those are
+	closed    bool           // no more connections
+	retired   sync.WaitGroup // connections that wait for their last user, and sift
+
+	ending context.Context // ends with Close
+	end    context.CancelFunc
 
 	beside atomic.Pointer[Server] // the server, where it is in this process; nil = it is not
 	silent atomic.Int64           // calls for keys wait less until then (see clock): one has waited in vain; not above 0: less the time of the last answer
@@ -46,6 +51,7 @@ type Client struct {
 // connection is one generation of a Client. It closes once it is retired and its last user has let go of it.
 type connection struct {
 	*clientv3.Client
+	owner *Client
 	users sync.WaitGroup
 	links *links
 }
@@ -62,7 +68,9 @@ func NewClient(cfg Config) (*Client, error) {
 	if _, err := cfg.tls(); err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, gate: make(chan struct{}, 1)}, nil
+	c := &Client{cfg: cfg, gate: make(chan struct{}, 1), endpoints: cfg.Endpoints}
+	c.ending, c.end = context.WithCancel(context.Background())
+	return c, nil
 }
 
 // acquire returns the connection, dialling if there is none. Each success needs one release.
@@ -77,9 +85,9 @@ func (c *Client) acquire(ctx context.Context) (*connection, error) {
 		return nil, errors.New("the client is closed")
 	}
 	if c.current == nil {
-		conn := &connection{links: newLinks()}
+		conn := &connection{owner: c, links: newLinks()}
 		var err error
-		if conn.Client, err = c.dial(conn.links); err != nil {
+		if conn.Client, err = c.dial(conn.links, c.endpoints); err != nil {
 			return nil, err
 		}
 		c.current = conn
@@ -108,6 +116,7 @@ func (c *Client) retire(old *connection) {
 // Close closes the connection; calls in flight fail. A Source that runs on this client must have ended before.
 func (c *Client) Close() {
 	c.beside.Store(nil)
+	c.end()
 	c.gate <- struct{}{}
 	c.closed = true
 	if c.current != nil {
@@ -118,14 +127,14 @@ func (c *Client) Close() {
 	c.retired.Wait()
 }
 
-// dial makes a connection. Without a password it returns at once; with one it fetches a token first.
-func (c *Client) dial(watching *links) (*clientv3.Client, error) {
+// dial makes a connection to any of some endpoints. Without a password it returns at once; with one it fetches a token first.
+func (c *Client) dial(watching *links, endpoints []string) (*clientv3.Client, error) {
 	secure, err := c.cfg.tls()
 	if err != nil {
 		return nil, err
 	}
 	return clientv3.New(clientv3.Config{
-		Endpoints:   c.cfg.Endpoints,
+		Endpoints:   endpoints,
 		Username:    c.cfg.Username,
 		Password:    c.cfg.Password,
 		TLS:         secure,
@@ -180,6 +189,9 @@ func (c *connection) run(ctx context.Context, call func(context.Context, *connec
 	err := call(ctx, c)
 	if err != nil && errors.Is(context.Cause(ctx), errNoLink) {
 		return fmt.Errorf("%w to %s (%v)", errNoLink, strings.Join(c.Endpoints(), ", "), err)
+	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		c.owner.sift()
 	}
 	return err
 }

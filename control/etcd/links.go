@@ -3,6 +3,8 @@ package etcd
 import (
 	"context"
 	"errors"
+	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +22,39 @@ type links struct {
 	open   atomic.Int64
 	served atomic.Bool   // something has been answered since there was none
 	since  atomic.Int64  // when the last one that served was lost, or the first was wanted; see clock
-	lost   atomic.Bool   // one since the last answer
+	lost   atomic.Bool   // one that served, since the last answer
+	each   sync.Map      // those there are, by linkName: *link
 	none   chan struct{} // holds one when the last has been lost
 	again  chan struct{} // holds one when there is an answer after a loss: it may be another server's
 }
+
+// link is one connection.
+type link struct {
+	name   linkName
+	served atomic.Bool // something has been answered on it
+}
+
+// linkName is what gRPC tells of a connection in all of its calls: its two ends.
+type linkName struct{ remote, local string }
+
+func nameLink(remote, local net.Addr) (n linkName) {
+	if remote != nil {
+		n.remote = remote.String()
+	}
+	if local != nil {
+		n.local = local.String()
+	}
+	return n
+}
+
+// attempt is one call, on the connection that it turns out to be sent on.
+type attempt struct{ on atomic.Pointer[link] }
+
+// The keys of a link and an attempt in their contexts.
+type (
+	linkKey    struct{}
+	attemptKey struct{}
+)
 
 // started is what clock counts from.
 var started = time.Now()
@@ -40,12 +71,16 @@ func newLinks() *links {
 var _ stats.Handler = (*links)(nil)
 
 // HandleConn implements stats.Handler. gRPC counts a connection before the server has said a word: a balancer with nothing behind it takes one every two seconds and
-// closes it. So only an answer makes it one that can be lost.
-func (l *links) HandleConn(_ context.Context, s stats.ConnStats) {
+// closes it. So only one that has brought an answer can be lost, whatever others there are.
+func (l *links) HandleConn(ctx context.Context, s stats.ConnStats) {
+	one, _ := ctx.Value(linkKey{}).(*link)
 	switch s.(type) {
 	case *stats.ConnEnd:
-		if l.served.Load() {
-			l.lost.Store(true)
+		if one != nil {
+			l.each.CompareAndDelete(one.name, one)
+			if one.served.Load() {
+				l.lost.Store(true)
+			}
 		}
 		if l.open.Add(-1) == 0 {
 			if l.served.Swap(false) {
@@ -59,9 +94,20 @@ func (l *links) HandleConn(_ context.Context, s stats.ConnStats) {
 }
 
 // HandleRPC implements stats.Handler.
-func (l *links) HandleRPC(_ context.Context, s stats.RPCStats) {
-	switch s.(type) {
+func (l *links) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	try, _ := ctx.Value(attemptKey{}).(*attempt)
+	if try == nil {
+		return
+	}
+	switch s := s.(type) {
+	case *stats.OutHeader:
+		if one, ok := l.each.Load(nameLink(s.RemoteAddr, s.LocalAddr)); ok {
+			try.on.Store(one.(*link))
+		}
 	case *stats.InHeader, *stats.InTrailer: // a refusal has trailers alone
+		if one := try.on.Load(); one != nil {
+			one.served.Store(true)
+		}
 		l.served.Store(true)
 		if l.lost.Swap(false) {
 			tell(l.again)
@@ -95,7 +141,13 @@ func tell(c chan<- struct{}) {
 }
 
 // TagConn implements stats.Handler.
-func (l *links) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (l *links) TagConn(ctx context.Context, info *stats.ConnTagInfo) context.Context {
+	one := &link{name: nameLink(info.RemoteAddr, info.LocalAddr)}
+	l.each.Store(one.name, one)
+	return context.WithValue(ctx, linkKey{}, one)
+}
 
 // TagRPC implements stats.Handler.
-func (l *links) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+func (l *links) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, attemptKey{}, new(attempt))
+}

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"net"
 	"testing"
 
 	"google.golang.org/grpc/stats"
@@ -9,12 +10,18 @@ import (
 // A connection that ends without an answer was none: it neither makes anybody wait for the next nor owes an audit. One that served does.
 func TestOnlyAConnectionThatServedIsLost(t *testing.T) {
 	l := newLinks()
+	ends := 0
 	attempt := func(answers ...stats.RPCStats) {
-		l.HandleConn(t.Context(), &stats.ConnBegin{Client: true})
+		ends++ // each connection has a port of its own
+		near, far := &net.TCPAddr{Port: ends}, &net.TCPAddr{Port: 2379}
+		conn := l.TagConn(t.Context(), &stats.ConnTagInfo{LocalAddr: near, RemoteAddr: far})
+		l.HandleConn(conn, &stats.ConnBegin{Client: true})
 		for _, a := range answers {
-			l.HandleRPC(t.Context(), a)
+			call := l.TagRPC(t.Context(), &stats.RPCTagInfo{})
+			l.HandleRPC(call, &stats.OutHeader{Client: true, LocalAddr: near, RemoteAddr: far})
+			l.HandleRPC(call, a)
 		}
-		l.HandleConn(t.Context(), &stats.ConnEnd{Client: true})
+		l.HandleConn(conn, &stats.ConnEnd{Client: true})
 	}
 	took := func(c chan struct{}) bool {
 		select {

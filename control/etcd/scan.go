@@ -105,6 +105,7 @@ func get(ctx context.Context, conn *connection, key string, options []clientv3.O
 	defer cancel()
 	answer, err := conn.Get(limited, key, options...)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		conn.owner.sift()
 		// The client says no more than that time was up; whether there was a connection is what an operator asks first.
 		err = fmt.Errorf("no answer from %s within %v, the connection is %s: %w",
 			strings.Join(conn.Endpoints(), ", "), requestTimeout, strings.ToLower(conn.ActiveConnection().GetState().String()), err)

@@ -191,6 +191,9 @@ func (s *Source) connect(ctx context.Context, reason *string) error {
 			s.auditOwed = true // the next watch may be another server's
 		}
 	}
+	if errors.Is(err, errSilent) {
+		s.client.sift()
+	}
 	if ctx.Err() == nil && needsConnection(err) {
 		s.client.retire(conn)
 	}
