@@ -99,6 +99,11 @@ func (w *Wire) Read(p []byte) (int, error) {
 	return 0, ErrWouldBlock
 }
 
+// Dry reports whether Read would return ErrWouldBlock without a look at the socket.
+func (w *Wire) Dry() bool {
+	return !w.wet && w.beneath.r == w.beneath.w && w.fetched == fetchedNothing
+}
+
 // Write sends p, or queues what the kernel does not take. Like Conn.Write it never fails.
 func (w *Wire) Write(p []byte) {
 	switch c := (*Conn)(w); {

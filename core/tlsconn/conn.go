@@ -31,9 +31,10 @@ type Conn struct {
 	Owner  any // for the callbacks of crypto/tls, which find the Conn by Of; not touched here
 	conn   *event.Conn
 	tls    *tls.Conn
-	cut    bool   // the socket has ended
-	gather []byte // borrowed: records that go out together; nil = each goes out at once
-	lead   []byte // what was read from the socket before there was a layer; nil when it is used up
+	given  records // what has passed from the socket to tls
+	cut    bool    // the socket has ended
+	gather []byte  // borrowed: records that go out together; nil = each goes out at once
+	lead   []byte  // what was read from the socket before there was a layer; nil when it is used up
 
 	// The handshake; all nil when it is done.
 	next  func() (struct{}, bool) // goes on with it
@@ -105,9 +106,18 @@ func (t *Conn) suspend() bool {
 // Read io.ErrUnexpectedEOF.
 func (t *Conn) Read(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
+		if t.given.inside == 0 && t.conn.Wire().Dry() {
+			return n, event.ErrWouldBlock
+		}
 		var m int
 		m, err = t.tls.Read(p[n:])
 		n += m
+		switch {
+		case m > 0 && n < len(p):
+			t.given.taken()
+		case err == event.ErrWouldBlock:
+			t.given.exhausted()
+		}
 	}
 	if err == io.EOF && t.cut {
 		err = io.ErrUnexpectedEOF

@@ -17,6 +17,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	t := (*Conn)(s)
 	if len(t.lead) > 0 {
 		n := copy(p, t.lead)
+		t.given.pass(p[:n])
 		if t.lead = t.lead[n:]; len(t.lead) == 0 {
 			t.lead = nil
 		}
@@ -27,6 +28,7 @@ func (s *socket) Read(p []byte) (int, error) {
 			return 0, errAborted
 		}
 		n, err := t.conn.Wire().Read(p)
+		t.given.pass(p[:n])
 		t.cut = err == io.EOF
 		if err != event.ErrWouldBlock || t.yield == nil {
 			return n, err
