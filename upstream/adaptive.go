@@ -51,6 +51,12 @@ func (s *serviceState) adapt() {
 	if n >= adaptLeast {
 		a.learn(c, float64(sum)/float64(n), float64(s.inFlight.Load()))
 	}
+	s.keepLimit()
+}
+
+// keepLimit puts the limit in force, within what the service says. The caller holds s.mu.
+func (s *serviceState) keepLimit() {
+	a, c := &s.adaption, s.view.adaptive
 	a.limit = min(max(a.limit, float64(c.MinLimit)), float64(c.MaxLimit))
 	s.limit.Store(int64(a.limit))
 }

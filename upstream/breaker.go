@@ -31,6 +31,17 @@ func boundsOf(b *BreakerConfig, p *PoolConfig) *bounds {
 // boundConns reports whether connections are bounded. b may be nil.
 func (b *bounds) boundConns() bool { return b != nil && (b.nodeConns > 0 || b.conns > 0) }
 
+// narrower reports whether b lets be fewer connections than a. Either may be nil.
+func narrower(a, b *bounds) bool {
+	if !b.boundConns() {
+		return false
+	}
+	return a == nil || tighter(a.nodeConns, b.nodeConns) || tighter(a.conns, b.conns)
+}
+
+// tighter reports whether the bound b is below a, where 0 is none.
+func tighter(a, b int64) bool { return b > 0 && (a == 0 || b < a) }
+
 // Enter counts one more exchange in flight, and reports false where the service has all it may have. Each Enter that returned true is followed by one
 // Leave on the same view: one that has no bound counts nothing. Any goroutine may call both.
 func (s *Service) Enter() bool {
@@ -122,6 +133,12 @@ func (n *Node) addConn() bool {
 		return false
 	}
 	return true
+}
+
+// surplus reports whether there are more connections, to n or of its service, than there may be: the bound was lowered while they were open.
+func (n *Node) surplus() bool {
+	b := n.owner.bounds.Load()
+	return b != nil && (b.nodeConns > 0 && n.conns.Load() > b.nodeConns || b.conns > 0 && n.owner.conns.Load() > b.conns)
 }
 
 func (n *Node) dropConn() {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"log/slog"
+	"reflect"
 )
 
 // The health of a node is one word that all workers read. Two parties write it, each its own bit, and the node is in while both are clear:
@@ -65,6 +66,8 @@ func (s *serviceState) policy() (active *ActiveHealth, passive *PassiveHealth) {
 // watchHealth brings the checks in line with the policy and the members. The caller holds s.mu.
 func (s *serviceState) watchHealth() {
 	active, passive := s.policy()
+	changed := s.probing != nil && active != nil && !reflect.DeepEqual(s.probing, active)
+	s.probing = active
 	for _, m := range s.members {
 		n := m.node
 		switch {
@@ -74,14 +77,18 @@ func (s *serviceState) watchHealth() {
 			s.settle(n, n.health.And(^unhealthy), "it is not probed any more")
 		case active != nil && n.checker == nil:
 			n.checker = s.startChecker(n)
+		case changed:
+			s.soon(n.checker)
 		}
 	}
-	s.passive.Store(passive)
+	was := s.passive.Swap(passive)
 	if passive != nil {
 		s.maxEjected.Store(int32(s.weighted() * *passive.MaxEjectedPercent / 100))
-		if !s.sweeping && passive.sweeps() {
-			s.sweeping = true
-			s.later(passive.Interval.Std(), s.sweep)
+		if passive.sweeps() {
+			s.within(&s.sweeping, passive.Interval.Std(), s.sweep)
+		}
+		if was != nil && was != passive {
+			s.review(was, passive)
 		}
 		return
 	}

@@ -16,12 +16,30 @@ type prober struct {
 	probe func(ctx context.Context, policy *ActiveHealth, node target) error
 	slots chan struct{}
 
-	mu      sync.Mutex // guards closed, and that nobody enters once it is set
+	mu      sync.Mutex // guards what follows, and that nobody enters once closed is set
 	closed  bool
+	begun   time.Time // when the probe is due that was asked for at once last
 	running sync.WaitGroup
 }
 
 func newProber() *prober { return &prober{probe: probe, slots: make(chan struct{}, maxProbes)} }
+
+// Probes that are asked for at once, as of all nodes when the gateway starts: so many begin together, and the rest one after the other, or thousands of handshakes would meet the first requests.
+const (
+	begunTogether = 64
+	begunApart    = 200 * time.Microsecond
+)
+
+// soon returns how long a probe that is asked for at moment now waits: not at all, or its turn, but no longer than others of its node would be apart.
+func (p *prober) soon(now time.Time, interval time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.begun.Before(now) || p.begun.Sub(now) > interval {
+		p.begun = now
+	}
+	p.begun = p.begun.Add(begunApart)
+	return max(0, p.begun.Sub(now)-begunTogether*begunApart)
+}
 
 // enter waits for a slot, and reports false when ctx ends first or the prober is closed. leave follows.
 func (p *prober) enter(ctx context.Context) bool {
@@ -60,6 +78,7 @@ type checker struct {
 	context context.Context // ends with it
 	stop    context.CancelFunc
 
+	turn      int   // counts the probes that were asked for: the latest counts
 	good, bad int   // probes in a row
 	proved    bool  // a probe was good
 	last      error // of the latest probe
@@ -69,22 +88,26 @@ type checker struct {
 func (s *serviceState) startChecker(n *Node) *checker {
 	c := &checker{node: n}
 	c.context, c.stop = context.WithCancel(s.registry.context)
-	s.again(c, 0)
+	s.soon(c)
 	return c
 }
 
-// check probes the node once and sees to the next time.
-func (s *serviceState) check(c *checker) {
+// soon probes the node at once, as far as others do not, whatever was to come. The caller holds s.mu.
+func (s *serviceState) soon(c *checker) {
+	s.again(c, s.registry.prober.soon(s.registry.clock.Now(), s.probing.Interval.Std()))
+}
+
+// check probes the node once and sees to the next time, unless another probe was asked for meanwhile.
+func (s *serviceState) check(c *checker, turn int) {
 	p := s.registry.prober
 	if !p.enter(c.context) {
 		return
 	}
 	defer p.leave()
 	s.mu.Lock()
-	policy, _ := s.policy()
+	policy, late := s.probing, c.turn != turn
 	s.mu.Unlock()
-	if policy == nil {
-		s.again(c, shortestProbe)
+	if policy == nil || late {
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.context, policy.Timeout.Std())
@@ -95,7 +118,7 @@ func (s *serviceState) check(c *checker) {
 	cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.context.Err() != nil {
+	if c.context.Err() != nil || c.turn != turn {
 		return
 	}
 	s.view.Stats.Probe(err == nil)
@@ -109,9 +132,11 @@ func (s *serviceState) check(c *checker) {
 
 var errProbeTimeout = errors.New("no answer in time")
 
-// again probes once more after d, unless the checker is stopped by then.
+// again probes once more after d, unless the checker is stopped by then. The caller holds s.mu.
 func (s *serviceState) again(c *checker, d time.Duration) {
-	s.registry.clock.After(d, func() { s.check(c) })
+	c.turn++
+	turn := c.turn
+	s.registry.clock.After(d, func() { s.check(c, turn) })
 }
 
 // jitter returns d or up to a tenth less, so that probes which begin together do not stay together.

@@ -105,15 +105,40 @@ func (s *serviceState) followEjection(n *Node, was uint32, f Failure) {
 		n.ejections = 0
 	}
 	n.ejections++
-	d := min(p.MaxEjection.Std(), time.Duration(n.ejections)*p.Ejection.Std())
+	n.ejectedAt = s.registry.clock.Now()
 	s.view.Stats.Ejected()
-	s.settle(n, was, fmt.Sprintf("ejected for %v: %v", d, f))
-	turn := n.ejections
-	s.later(d, func() {
-		if n.ejections == turn {
+	s.settle(n, was, fmt.Sprintf("ejected for %v: %v", p.term(n), f))
+	s.setTerm(n, p)
+}
+
+// term returns how long n is out, this time.
+func (p *PassiveHealth) term(n *Node) time.Duration {
+	return min(p.MaxEjection.Std(), time.Duration(n.ejections)*p.Ejection.Std())
+}
+
+// setTerm sees to it that the ejection of n ends when its time is over, in the place of what was seen to before. The caller holds s.mu.
+func (s *serviceState) setTerm(n *Node, p *PassiveHealth) {
+	n.term++
+	term := n.term
+	s.later(max(0, p.term(n)-s.registry.clock.Now().Sub(n.ejectedAt)), func() {
+		if n.term == term {
 			s.uneject(n, "ejection is over")
 		}
 	})
+}
+
+// review applies a policy to the nodes that another has ejected. The caller holds s.mu.
+func (s *serviceState) review(was, p *PassiveHealth) {
+	for _, m := range s.members {
+		n := m.node
+		switch {
+		case n.health.Load()&ejected == 0:
+		case *p.MaxEjectedPercent < *was.MaxEjectedPercent && s.ejected.Load() > s.maxEjected.Load():
+			s.uneject(n, "fewer nodes may be ejected")
+		case p.Ejection != was.Ejection || p.MaxEjection != was.MaxEjection:
+			s.setTerm(n, p)
+		}
+	}
 }
 
 // uneject ends the ejection of a node, if there is one. The caller holds s.mu.
@@ -142,10 +167,9 @@ func (p *PassiveHealth) sweeps() bool { return p.SuccessPercent > 0 || p.Latency
 func (s *serviceState) sweep() {
 	p := s.passive.Load()
 	if p == nil || !p.sweeps() {
-		s.sweeping = false
 		return
 	}
-	s.later(p.Interval.Std(), s.sweep)
+	s.within(&s.sweeping, p.Interval.Std(), s.sweep)
 	type judged struct {
 		node *Node
 		mean float64 // microseconds

@@ -25,6 +25,8 @@ type clinic struct {
 	mu    sync.Mutex // guards what follows
 	sick  map[string]bool
 	asked map[string]int
+
+	latest *ActiveHealth // that was probed by, where a test keeps it
 }
 
 func newClinic(t *testing.T, nodes int, health *HealthConfig) *clinic {

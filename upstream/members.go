@@ -18,7 +18,8 @@ type nameState struct {
 
 // take puts a view with those nodes in force. The caller holds s.mu.
 func (s *serviceState) take(view *Service, specs []NodeSpec) {
-	first := s.view == nil
+	was := s.view
+	first := was == nil
 	s.view, s.specs = view, specs
 	s.bounds.Store(view.bounds)
 	if view.hedge != nil && s.heads.counts == nil {
@@ -26,11 +27,18 @@ func (s *serviceState) take(view *Service, specs []NodeSpec) {
 		s.heads.recent = make([]float64, headBuckets)
 		s.measure()
 	}
-	if view.adaptive != nil && !s.adaption.running {
+	switch {
+	case view.adaptive == nil:
+	case s.adaption.running:
+		s.keepLimit()
+	default:
 		s.adaption = adaption{running: true, limit: adaptInitial}
 		s.adapt()
 	}
 	s.assemble(!first)
+	if was != nil && (was.pool != view.pool || narrower(was.bounds, view.bounds)) {
+		s.fitPools()
+	}
 	view.nodes = make([]*Node, 0, len(s.members))
 	for _, m := range s.members {
 		if m.weight > 0 {

@@ -45,6 +45,8 @@ type Node struct {
 	checker    *checker  // nil = it is not probed
 	ejections  int       // in a row, each soon after the one before
 	ejectedFor Failure
+	ejectedAt  time.Time // the latest time
+	term       int       // counts the ends that were set for ejections: the latest counts
 	returned   time.Time // from the latest ejection
 	swept      [3]uint64 // what sinceSweep has returned so far
 	warm       warmAsked // what the workers were told last

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -86,6 +87,9 @@ func (c *Conn) Spend(s *Service) bool {
 	}
 	c.served++
 	c.resting = false
+	if c.timer.Armed() { // see fit
+		c.Loop().StopTimer(&c.timer)
+	}
 	return s.pool.maxRequests > 0 && c.served >= s.pool.maxRequests
 }
 
@@ -96,7 +100,7 @@ func (c *Conn) Aged(s *Service) bool {
 
 // Rest reports for how long a shared connection may be kept on which no exchange is under way, as others of its worker are; 0 = it may not.
 func (c *Conn) Rest(s *Service, others int) time.Duration {
-	if others >= s.pool.maxIdle || c.wantedElsewhere() {
+	if others >= s.pool.maxIdle || c.wantedElsewhere() || c.node.surplus() {
 		return 0
 	}
 	c.resting = true
@@ -124,6 +128,48 @@ func (p *pool) giveUp() bool {
 		}
 	}
 	return false
+}
+
+// fit brings what rests in the pool in line with what its service says by now: whatever may not rest on is closed, and the rest does for as long as one that comes to rest today.
+func (p *pool) fit(s *Service) {
+	for surplus := len(p.idle) - s.pool.maxIdle; surplus > 0; surplus-- {
+		p.idle[0].Discard()
+	}
+	for _, c := range slices.Clone(p.idle) {
+		c.fit(s)
+	}
+	for _, c := range slices.Clone(p.shared) {
+		if c.resting {
+			c.fit(s)
+		}
+	}
+}
+
+// fit is that of one connection.
+func (c *Conn) fit(s *Service) {
+	left := c.idleTime(s) - time.Duration(c.Loop().Now()-c.idleSince)
+	if left > 0 && !c.wornOut(s) && !c.node.surplus() {
+		c.Loop().SetTimer(&c.timer, left)
+		return
+	}
+	if c.retire != nil {
+		c.retire()
+	} else {
+		c.Discard()
+	}
+}
+
+// fitPools has every worker do so with its pools of all nodes. The caller holds s.mu.
+func (s *serviceState) fitPools() {
+	view := s.view
+	nodes := slices.Collect(maps.Values(s.nodes))
+	for i, w := range s.registry.workers {
+		w.Post(func() {
+			for _, n := range nodes {
+				n.pools[i].fit(view)
+			}
+		})
+	}
 }
 
 // take returns the connection used last that is still good, or nil.
@@ -163,7 +209,7 @@ func (c *Conn) Release(s *Service) {
 		return // it was given back already; twice in the pool, it would serve two exchanges at once
 	}
 	c.served++
-	if c.IsClosed() || c.PeerShut() || len(c.Unread()) > 0 || c.node.retired.Load() || c.tls != c.node.tls.Load() || len(c.pool.idle) >= s.pool.maxIdle || c.wornOut(s) || c.wantedElsewhere() {
+	if c.IsClosed() || c.PeerShut() || len(c.Unread()) > 0 || c.node.retired.Load() || c.tls != c.node.tls.Load() || len(c.pool.idle) >= s.pool.maxIdle || c.wornOut(s) || c.wantedElsewhere() || c.node.surplus() {
 		c.Discard()
 		return
 	}
@@ -202,6 +248,7 @@ func (c *Conn) CloseWhenSent() {
 	if c.gone {
 		return
 	}
+	c.resting = false
 	c.SetHandler(c)
 	c.Loop().SetTimer(&c.timer, sendTime)
 	c.Conn.CloseWhenSent()
@@ -263,7 +310,13 @@ func (c *Conn) Drained(*event.Conn) {}
 func (c *Conn) Closed(*event.Conn, error) { c.Discard() }
 
 // Expired closes a connection that has been idle for too long.
-func (c *Conn) Expired(*event.Timer) { c.Discard() }
+func (c *Conn) Expired(*event.Timer) {
+	if c.resting { // its owner closes it
+		c.retire()
+		return
+	}
+	c.Discard()
+}
 
 var _ event.Handler = (*Conn)(nil)
 

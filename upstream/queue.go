@@ -90,6 +90,18 @@ func (s *serviceState) freed() {
 	}
 }
 
+// tellAll has every worker serve its queue that has one.
+func (s *serviceState) tellAll() {
+	if s.waiting.Load() == 0 {
+		return
+	}
+	for w := range s.local {
+		if s.local[w].queue.waiting.Load() > 0 {
+			s.tell(w)
+		}
+	}
+}
+
 // tell has a worker serve its queue.
 func (s *serviceState) tell(worker int) {
 	if q := &s.local[worker].queue; q.told.CompareAndSwap(false, true) {

@@ -62,6 +62,7 @@ func (s *serviceState) muster() {
 	}
 	s.roster.Store(r)
 	s.tellNodes()
+	s.tellAll() // there may be room that nobody has freed
 }
 
 // heaviest returns the largest weight of a member, of one that is drained the one it had: when the heaviest drained, all others would be scaled anew, and their keys move too. The caller
@@ -192,11 +193,5 @@ func (s *serviceState) warmUp(r *roster) {
 		return
 	}
 	r.weights = weights
-	if !s.warming { // where nodes come all the time there would be one more with each
-		s.warming = true
-		s.later(slow/warmSteps, func() {
-			s.warming = false
-			s.muster()
-		})
-	}
+	s.within(&s.warming, slow/warmSteps, s.muster) // where nodes come all the time there would be one more with each
 }

@@ -100,9 +100,10 @@ type serviceState struct {
 	names     map[string]*nameState // those of them that are names
 	ring      *ring                 // of the latest roster; nil without CHash
 	secure    *secure               // of the latest view
-	sweeping  bool                  // a sweep is due
+	sweeping  alarm                 // the next sweep
 	mustering bool                  // a new roster is due
-	warming   bool                  // one is due for nodes on their slow start
+	warming   alarm                 // the next step of the nodes on their slow start
+	probing   *ActiveHealth         // that the checkers go by; nil = there are none
 	adaption  adaption
 	heads     heads
 	closed    bool // the service is gone: nothing is done for it any more
@@ -124,6 +125,24 @@ func (s *serviceState) later(d time.Duration, f func()) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.closed {
+			f()
+		}
+	})
+}
+
+// alarm is a moment at which something is due. Guarded by the service's mu.
+type alarm struct{ at time.Time } // zero = nothing is
+
+// within runs f after d with s.mu held, as later does; where it is due anyway, then or at the earlier of the two moments, once.
+func (s *serviceState) within(a *alarm, d time.Duration, f func()) {
+	due := s.registry.clock.Now().Add(d)
+	if !a.at.IsZero() && !due.Before(a.at) {
+		return
+	}
+	a.at = due
+	s.later(d, func() {
+		if a.at.Equal(due) {
+			a.at = time.Time{}
 			f()
 		}
 	})
