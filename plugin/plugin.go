@@ -31,7 +31,7 @@ type Exchange interface {
 	// Scratch returns an empty slice with some capacity that is free to use until the current call returns.
 	Scratch() []byte
 	// ReplaceBody makes body that of the response, in ResponseHead only; of several, the latest counts. It is not copied and must not change afterwards. The node's own body is dropped, and
-	// its trailer with it, transformers do not get to see the new one, and the framing is the gateway's to write. An answer that has no body, such as one to HEAD, gets none.
+	// its trailer with it, transformers do not get to see the new one, and the framing, of which Trailer is a part, is the gateway's to write. An answer that has no body, such as one to HEAD, gets none.
 	ReplaceBody(body []byte)
 	// Transform lets t work on what this exchange carries from now on. In RequestHead only. Of several, the latest is nearest to the node.
 	Transform(t Transformer)

@@ -155,6 +155,7 @@ var acrossModes = []endToEnd{
 	{TestWhatPluginsKeepIsTheirOwnAndOfOneExchange, 0},
 	{TestAnotherBodyThanTheNodesIsFramedByItsOwnLength, 0},
 	{TestAStatusThatHasNoBodyLosesItAndOneThatHasIsEmpty, 0},
+	{TestNothingTellsOfABodyThatIsNotSent, 0},
 	{TestANodeThatSendsMuchOrLongIsNotWaitedForWhereNobodyGetsIt, fromHTTP2},
 	{TestAnotherBodyIsSentBeforeTheRequestIsWhole, 0},
 	{TestTheGatewaysOwnAnswersAreRewrittenToo, 0},

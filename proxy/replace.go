@@ -42,6 +42,7 @@ func (x *Exchange) reframe(was int) {
 	}
 	resp.Version = codec.HTTP11 // no trailer follows
 	resp.Header.RemoveID(codec.FieldContentLength)
+	resp.Header.RemoveID(codec.FieldTrailer) // nor is one to be announced (RFC 9110 §6.6.2)
 	resp.Framing = codec.Framing{}
 	switch {
 	case codec.Bodiless(resp.Status):

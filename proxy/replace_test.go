@@ -95,6 +95,41 @@ func TestAStatusThatHasNoBodyLosesItAndOneThatHasIsEmpty(t *testing.T) {
 	}
 }
 
+// RFC 9110 §6.6.2: Trailer announces what follows a body. Nothing follows another, nor is anything said of the one before: its coding, digests, ranges, and what validates it.
+func TestNothingTellsOfABodyThatIsNotSent(t *testing.T) {
+	const end = "Content-MD5: 1\r\nDigest: 1\r\nContent-Digest: 1\r\nRepr-Digest: 1\r\nETag: \"1\"\r\nLast-Modified: Thu, 26 Nov 2026 00:00:00 GMT\r\n" +
+		"Accept-Ranges: bytes\r\nContent-Encoding: gzip\r\nTrailer: X-End\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-End: yes\r\n\r\n"
+	ofIt := []string{"Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges", "Content-Encoding", "Content-Range", "Trailer", "Transfer-Encoding"}
+	for _, c := range []struct {
+		node, config string
+		status       int
+		body         string
+		validators   bool
+	}{
+		{"HTTP/1.1 200 OK\r\n", `{"body":"other"}`, 200, "other", false},
+		{"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\n", `{"body":"other"}`, 200, "other", false},
+		{"HTTP/1.1 200 OK\r\n", `{"status_code":205}`, 205, "", false},
+		{"HTTP/1.1 200 OK\r\n", `{"status_code":204}`, 204, "", true},
+		{"HTTP/1.1 200 OK\r\n", `{"status_code":304}`, 304, "", true},
+	} {
+		n := newNode(t, answering(c.node+end))
+		b := newGateway(t, []string{n.addr}, withRewrite(t, c.config)).connect(t)
+		for range 2 {
+			b.send("GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n")
+			a := b.answer()
+			a.want(t, c.status, c.body)
+			for _, name := range ofIt {
+				if a.get(name) != "" {
+					t.Errorf("%.14q with %s: %s", c.node, c.config, a.head)
+				}
+			}
+			if v := a.get("ETag") != "" && a.get("Last-Modified") != ""; v != c.validators || a.trailer != "" {
+				t.Errorf("%.14q with %s: %q, trailer %q", c.node, c.config, a.head, a.trailer)
+			}
+		}
+	}
+}
+
 // A body that nobody gets is not worth more than its connection: neither one that is long, nor one that has no end, nor one that does not come.
 func TestANodeThatSendsMuchOrLongIsNotWaitedForWhereNobodyGetsIt(t *testing.T) {
 	for name, script := range map[string]func(c *nodeConn){

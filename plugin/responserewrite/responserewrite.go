@@ -8,10 +8,10 @@
 //
 // Everything is optional, one thing at least must be there. It works on every answer of its route, one that the gateway itself gives included. Effects, in order:
 //
-//  1. body takes the place of the body, with body_base64 after it was decoded. Fields that tell of the old one go: its coding, validators, digests and ranges, so that a 206 becomes a
-//  200. Content-Type stays, unless headers set it. Length and framing are right on every protocol, and what the node sends is not kept anywhere.
-//  2. status_code takes the place of the status. An answer that becomes a 204, 205 or 304 loses its body, and one that was a 204 or 304 has an empty one. 101 stays: both sides have
-//     agreed on another protocol.
+//  1. body takes the place of the body, with body_base64 after it was decoded. Fields that tell of the old one go: its coding, validators, digests, ranges and trailers, so that a 206
+//     becomes a 200. Content-Type stays, unless headers set it. Length and framing are right on every protocol, and what the node sends is not kept anywhere.
+//  2. status_code takes the place of the status. An answer that becomes a 204, 205 or 304 loses its body, and one that was a 204 or 304 has an empty one; with the old body go
+//     the fields that tell of it, but for validators in a 204 or 304. 101 stays: both sides have agreed on another protocol.
 //  3. headers: add, then remove, then set. The older form {"X-From": "gateway"} is set, and an empty value there removes.
 //
 // A client of gRPC looks for the status of its call in trailers, which go with a body that is replaced.
@@ -21,6 +21,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 
+	"sluice/codec"
 	"sluice/plugin"
 )
 
@@ -126,25 +127,38 @@ type rewriter struct {
 	headers plugin.FieldEdits
 }
 
-// ofTheBody are the fields that tell of a body, beside its type and its framing.
-var ofTheBody = []string{"Content-Encoding", "ETag", "Last-Modified", "Content-Range", "Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest"}
+// ofTheBody are the fields that tell of a body, beside its type and its framing; validators name the state of a resource too, so that an answer without a body may have them.
+var (
+	ofTheBody  = []string{"Content-Encoding", "Content-Range", "Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest"}
+	validators = []string{"ETag", "Last-Modified"}
+)
 
 // ResponseHead rewrites. It allocates nothing.
 func (r *rewriter) ResponseHead(x plugin.Exchange) {
 	resp := x.Response()
-	if r.body != nil && resp.Status != 101 {
-		for _, name := range ofTheBody {
-			resp.Header.RemoveName(name)
-		}
-		if resp.Status == 206 {
+	was := resp.Status
+	if r.body != nil && was != 101 {
+		if was == 206 {
 			resp.SetStatus(200)
 		}
 		x.ReplaceBody(r.body)
 	}
-	if r.status != 0 && resp.Status != 101 {
+	if r.status != 0 && was != 101 {
 		resp.SetStatus(r.status)
 	}
+	if now := resp.Status; r.body != nil && was != 101 || now != was && (now == 205 || codec.Bodiless(now) != codec.Bodiless(was)) {
+		remove(&resp.Header, ofTheBody)
+		if r.body != nil || !codec.Bodiless(now) {
+			remove(&resp.Header, validators)
+		}
+	}
 	r.headers.Apply(&resp.Header)
+}
+
+func remove(h *codec.Header, names []string) {
+	for _, name := range names {
+		h.RemoveName(name)
+	}
 }
 
 var _ plugin.ResponseFilter = (*rewriter)(nil)
