@@ -124,8 +124,11 @@ func try(ctx context.Context, o *options, name string) (*report, error) {
 		clients.run(ctx, o.length)
 	}()
 	err = play(ctx, o.length, origins, func(s step) error {
-		tries, err := origins.tries()
-		r.enter(s, time.Now(), tries)
+		c, err := origins.counts()
+		if err == nil {
+			c.probes, err = p.failedProbes()
+		}
+		r.enter(s, time.Now(), c)
 		return err
 	})
 	if err == nil {

@@ -63,14 +63,27 @@ func (s *origins) addresses() (list []string) {
 	return list
 }
 
-// tries returns how often the origins have been asked so far, and were refused connections to: by requests, and where an origin is dead by probes too. The kernel counts the refusals, of
-// everybody on this machine, which should do nothing else.
-func (s *origins) tries() (n int, err error) {
+// counts is what has reached the origins so far.
+type counts struct {
+	asked   int // requests that are no probes
+	refused int // connections to dead origins: by requests and by probes. The kernel counts them, of everybody on this machine, which should do nothing else
+	probes  int // that have failed, as the proxy says; 0 where it does not
+}
+
+// counts returns what has reached the origins so far, but for probes.
+func (s *origins) counts() (c counts, err error) {
 	for _, p := range s.all {
-		n += int(p.count.Load())
+		c.asked += int(p.count.Load())
 	}
-	refused, err := refusedConnects()
-	return n + refused, err
+	c.refused, err = refusedConnects()
+	return c, err
+}
+
+// since returns the tries at origins since before, and what there was with the probes of dead origins. A probe that fails where no origin is dead has been refused nothing.
+func (c counts) since(before counts) (tries, all int) {
+	refused := c.refused - before.refused
+	all = c.asked - before.asked + refused
+	return all - min(refused, c.probes-before.probes), all
 }
 
 // refusedConnects returns Tcp.AttemptFails.

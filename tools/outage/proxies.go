@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -24,6 +27,7 @@ const (
 // proxy is what stands before the origins.
 type proxy struct {
 	address string
+	admin   string // of sluice
 	cmd     *exec.Cmd
 	ended   chan struct{}
 }
@@ -97,6 +101,36 @@ func (p *proxy) await(ctx context.Context, log string) error {
 	}
 }
 
+// failedProbes returns how many probes have failed so far; 0 of a proxy that does not tell.
+func (p *proxy) failedProbes() (int, error) {
+	if p.admin == "" {
+		return 0, nil
+	}
+	resp, err := http.Get("http://" + p.admin + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	return sumOfFailedProbes(resp.Body)
+}
+
+// sumOfFailedProbes adds up the failed probes of all services in sluice's metrics.
+func sumOfFailedProbes(metrics io.Reader) (sum int, err error) {
+	lines := bufio.NewScanner(metrics)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), "} ")
+		if !strings.HasPrefix(name, "sluice_upstream_probes_total{") || !strings.Contains(name, `result="failed"`) {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("metrics: %q: %w", lines.Text(), err)
+		}
+		sum += int(n)
+	}
+	return sum, lines.Err()
+}
+
 func (p *proxy) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -112,6 +146,7 @@ func (p *proxy) startSluice(ctx context.Context, binary, dir string, nodes []str
 	if err != nil {
 		return err
 	}
+	p.admin = admin
 	const token = "outage-outage-outage"
 	conf := fmt.Sprintf("data_dir: %s\nlisteners: [{address: %q}]\nadmin: {address: %q, token: %s}\naccess_log: {path: \"\"}\n",
 		filepath.Join(dir, "data"), p.address, admin, token)

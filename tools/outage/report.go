@@ -20,13 +20,13 @@ type phase struct {
 	name    string
 	began   time.Time
 	breaks  bool
-	tries   int // that the origins had counted by then
+	counts  counts // by then
 	samples []sample
 	cut     int // of the samples: those that were under way when it began, and that it broke
 }
 
-func (r *report) enter(s step, now time.Time, tries int) {
-	r.phases = append(r.phases, &phase{name: s.phase, breaks: s.breaks, began: now, tries: tries})
+func (r *report) enter(s step, now time.Time, c counts) {
+	r.phases = append(r.phases, &phase{name: s.phase, breaks: s.breaks, began: now, counts: c})
 }
 
 // add sorts the samples into the phases that they tell of: the ones in which they were due, or those that broke them.
@@ -126,14 +126,15 @@ func (p *phase) failed() (list []failures) {
 	return list
 }
 
-// amplification returns how many tries there were for each request that was due in a phase.
-func (r *report) amplification(i int) float64 {
+// amplification returns how many tries there were for each request that was due in a phase, without and with the probes of dead origins.
+func (r *report) amplification(i int) (tries, withProbes float64) {
 	p := r.phases[i]
 	due := len(p.samples) - p.cut
 	if i+1 == len(r.phases) || due == 0 {
-		return 0
+		return 0, 0
 	}
-	return float64(r.phases[i+1].tries-p.tries) / float64(due)
+	n, all := r.phases[i+1].counts.since(p.counts)
+	return float64(n) / float64(due), float64(all) / float64(due)
 }
 
 // during returns the phase of that name, and its place; nil where there is none.
@@ -175,14 +176,15 @@ var comebacks = []struct{ phase, origin string }{{"0 restarted", "0"}, {"1 thawe
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s, %v\n", r.name, r.length)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "phase\trequests\tfailed\tcut by its beginning\tsuccess %\tp50\tp99\tmax\ttries/request\t")
+	fmt.Fprintln(t, "phase\trequests\tfailed\tcut by its beginning\tsuccess %\tp50\tp99\tmax\ttries/request\twith probes\t")
 	for i, p := range r.phases {
 		if p.name == phaseEnd {
 			continue
 		}
 		ok, all := p.success()
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.3f\t%v\t%v\t%v\t%.3f\t\n", p.name, all, all-ok, p.cut, percent(ok, all),
-			p.percentile(0.5).Round(100*time.Microsecond), p.percentile(0.99).Round(100*time.Microsecond), p.percentile(1).Round(time.Millisecond), r.amplification(i))
+		tries, withProbes := r.amplification(i)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.3f\t%v\t%v\t%v\t%.3f\t%.3f\t\n", p.name, all, all-ok, p.cut, percent(ok, all),
+			p.percentile(0.5).Round(100*time.Microsecond), p.percentile(0.99).Round(100*time.Microsecond), p.percentile(1).Round(time.Millisecond), tries, withProbes)
 	}
 	_ = t.Flush()
 	r.printFailures(w)
@@ -215,13 +217,13 @@ func percent(ok, all int) float64 { return 100 * float64(ok) / float64(max(1, al
 
 // compare puts the proxies beside one another.
 func compare(w io.Writer, all []*report) {
-	fmt.Fprintln(w, "\nOne of five not well, and full outages; tries are counted at the origins, with refused connections. Probes of dead origins are among those.")
+	fmt.Fprintln(w, "\nOne of five not well, and full outages; tries are counted at the origins, with refused connections. Of sluice, which tells how many of those were probes, they are given without and with them; of the others they are among them.")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tsuccess %\tworst p99\tan origin is asked again after\ttries, all killed\ttries, all break off\tlast failure after them\t")
 	for _, r := range all {
 		ok, requests, p99 := r.singles()
 		var back, failed time.Duration
-		var tries [2]float64
+		var tries [2][2]float64
 		for _, c := range comebacks {
 			if p, _ := r.during(c.phase); p != nil {
 				back = max(back, p.returned(c.origin))
@@ -229,14 +231,14 @@ func compare(w io.Writer, all []*report) {
 		}
 		for i, names := range [][2]string{{phaseOutage, phaseRecovery}, {phaseBroken, phaseMended}} {
 			if _, at := r.during(names[0]); at >= 0 {
-				tries[i] = r.amplification(at)
+				tries[i][0], tries[i][1] = r.amplification(at)
 			}
 			if p, _ := r.during(names[1]); p != nil {
 				failed = max(failed, p.lastFailure())
 			}
 		}
-		fmt.Fprintf(t, "%s\t%.3f\t%v\t%v\t%.3f\t%.3f\t%v\t\n", r.name, percent(ok, requests), p99.Round(100*time.Microsecond), back.Round(time.Millisecond), tries[0], tries[1],
-			failed.Round(time.Millisecond))
+		fmt.Fprintf(t, "%s\t%.3f\t%v\t%v\t%.3f (%.3f)\t%.3f (%.3f)\t%v\t\n", r.name, percent(ok, requests), p99.Round(100*time.Microsecond), back.Round(time.Millisecond),
+			tries[0][0], tries[0][1], tries[1][0], tries[1][1], failed.Round(time.Millisecond))
 	}
 	_ = t.Flush()
 }
@@ -255,7 +257,7 @@ func (r *report) keepsPromises(w io.Writer) bool {
 	for i, p := range r.phases {
 		switch p.name {
 		case phaseOutage, phaseBroken:
-			if a := r.amplification(i); a >= 1.2 {
+			if a, _ := r.amplification(i); a >= 1.2 { // probes are as many as there are nodes, whatever the requests
 				miss("%s: %.3f tries for each request", p.name, a)
 			}
 		case phaseRecovery, phaseMended:

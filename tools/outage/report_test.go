@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -16,7 +17,7 @@ func ideal() *report {
 	now := time.Unix(1000, 0)
 	var samples []sample
 	for i, s := range script(&origins{all: make([]*originProcess, 5)}) {
-		r.enter(s, now, 10*i)
+		r.enter(s, now, counts{asked: 10 * i})
 		if s.phase == phaseEnd {
 			break
 		}
@@ -47,11 +48,11 @@ func TestWhatIsNotKeptIsSaid(t *testing.T) {
 		"failures": func(r *report) { p, _ := r.in(t, "1 frozen"); p.samples[3].ok = false },
 		"amplification, dead": func(r *report) {
 			_, i := r.in(t, phaseOutage)
-			r.phases[i].tries -= 2
+			r.phases[i].counts.asked -= 2
 		},
 		"amplification, breaking off": func(r *report) {
 			_, i := r.in(t, phaseMended)
-			r.phases[i].tries += 2
+			r.phases[i].counts.refused += 2
 		},
 		"late failure": func(r *report) {
 			p, _ := r.in(t, phaseRecovery)
@@ -113,10 +114,56 @@ func TestAFailureBelongsToThePhaseThatBrokeIt(t *testing.T) {
 func TestTriesAreCountedForWhatWasDue(t *testing.T) {
 	r := ideal()
 	p, i := r.in(t, phaseOutage)
-	before := r.amplification(i)
+	before, _ := r.amplification(i)
 	r.add([]sample{{due: p.began.Add(-time.Millisecond), took: 2 * time.Millisecond}})
-	if got := r.amplification(i); got != before {
+	if got, _ := r.amplification(i); got != before {
 		t.Errorf("%v tries for each, not %v", got, before)
+	}
+}
+
+// Probes of dead origins are no tries for requests, and those that fail where none is dead have been refused nothing. Both figures are given.
+func TestProbesAreToldFromTries(t *testing.T) {
+	for name, c := range map[string]struct {
+		refused, probes int // in the outage, beside the ten tries of ten requests
+		tries, all      float64
+		kept            bool
+	}{
+		"many probes":                 {50, 50, 1, 6, true},
+		"a retry among them":          {52, 50, 1.2, 6.2, false},
+		"probes that are not refused": {0, 50, 1, 1, true},
+	} {
+		r := ideal()
+		_, i := r.in(t, phaseOutage)
+		for _, p := range r.phases[i+1:] {
+			p.counts.refused += c.refused
+			p.counts.probes += c.probes
+		}
+		if tries, all := r.amplification(i); tries != c.tries || all != c.all {
+			t.Errorf("%s: %v tries for each request, and %v with probes", name, tries, all)
+		}
+		if kept := r.keepsPromises(io.Discard); kept != c.kept {
+			t.Errorf("%s: the promises are kept: %v", name, kept)
+		}
+		var b strings.Builder
+		compare(&b, []*report{r})
+		if want := fmt.Sprintf("%.3f (%.3f)", c.tries, c.all); !strings.Contains(b.String(), want) {
+			t.Errorf("%s: it does not say %s:\n%s", name, want, b.String())
+		}
+	}
+}
+
+// The gateway says how many probes have failed.
+func TestFailedProbesAreReadFromTheMetrics(t *testing.T) {
+	n, err := sumOfFailedProbes(strings.NewReader(`# HELP sluice_upstream_probes_total Probes of nodes, by result.
+sluice_upstream_probes_total{result="failed",service="a"} 12
+sluice_upstream_probes_total{result="ok",service="a"} 7
+sluice_upstream_probes_total{result="failed",service="b"} 1e+03
+`))
+	if err != nil || n != 1012 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := sumOfFailedProbes(strings.NewReader("sluice_upstream_probes_total{result=\"failed\"} many\n")); err == nil {
+		t.Error("what is no number is taken for one")
 	}
 }
 
