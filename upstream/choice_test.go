@@ -252,6 +252,44 @@ func TestABoundedLoadSendsAPopularKeyToMoreThanOneNode(t *testing.T) {
 	}
 }
 
+// The mean is that of the nodes that are in: those that are out carry nothing, and with half of them out every node would be above a mean over all.
+func TestABoundedLoadIsMeasuredByTheNodesThatAreIn(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 4, active(1, 1))
+		defer c.Close()
+		c.config.Balancer = BalancerConfig{Type: "chash", HashBalanceFactor: 125}
+		c.ail(1, true)
+		c.ail(2, true)
+		c.open()
+		c.pass(time.Second)
+		const all = 1000
+		moved, key := 0, uint64(1)
+		for range all {
+			key = key*6364136223846793005 + 1442695040888963407
+			n := c.service.Pick(0, Want{Key: key})
+			busy(c.service, n, 1)
+			r := c.service.state.roster.Load().ring
+			for at := r.find(key); ; at++ { // its owner, where nobody has too much
+				if owner := r.nodes[r.owners[at%len(r.owners)]]; owner.In() {
+					if owner != n {
+						moved++
+					}
+					break
+				}
+			}
+		}
+		for _, i := range []int{0, 3} {
+			if n := c.node(i).load.active.Load(); n > all*125/200+1 {
+				t.Errorf("node %d of two that are in has %d of %d", i, n, all)
+			}
+		}
+		if moved > all/4 {
+			t.Errorf("%d of %d keys are not with their nodes, though those have room", moved, all)
+		}
+	})
+}
+
 func TestAClientStaysWithTheNodeThatItsCookieNames(t *testing.T) {
 	r := NewRegistry(make([]Poster, 1), observe.NewRegistry(1))
 	config := &Config{Balancer: BalancerConfig{Sticky: &StickyConfig{Cookie: "n"}}}

@@ -18,7 +18,7 @@ type roster struct {
 	balancer Balancer
 	nodes    []*Node
 	weights  []int            // by position in nodes; none is 0
-	total    int              // their sum
+	total    int              // the sum of those that are in; at least 1
 	order    []uint32         // the schedule: positions in nodes. Not of CHash
 	starts   []uint32         // by worker: where in the schedule it begins
 	ring     *ring            // of CHash alone
@@ -51,9 +51,12 @@ func (s *serviceState) muster() {
 		r.order = schedule(r.weights)
 		r.starts = startsOf(len(s.local), len(r.order))
 	}
-	for _, w := range r.weights {
-		r.total += w
+	for i, w := range r.weights {
+		if r.panicking || !r.nodes[i].out() { // a ring holds others too, which carry nothing
+			r.total += w
+		}
 	}
+	r.total = max(1, r.total)
 	if s.view.StickyCookie != "" {
 		r.ids, r.cookies = make(map[uint64]*Node, len(r.nodes)), make(map[*Node][]byte, len(r.nodes))
 		for _, n := range r.nodes {
