@@ -38,11 +38,11 @@ type answers struct {
 	ttl     time.Duration
 }
 
-// lookup finds what a name leads to. It returns early when ctx ends.
+// lookup finds what a name leads to. With an error there may be a part of it: the rest could not be found out. It returns early when ctx ends.
 type lookup func(ctx context.Context, name string) (answers, error)
 
 // resolveInBackground looks name up, host:port or that of SRV records, until ctx ends, and tells of each answer that differs. After a failure the last good answer stays: a
-// DNS server that is away takes no node down.
+// DNS server that is away takes no node down. A part of the first answer is better than none.
 func resolveInBackground(ctx context.Context, name string, find lookup, tell func([]instance)) {
 	go func() {
 		var known []instance
@@ -58,6 +58,9 @@ func resolveInBackground(ctx context.Context, name string, find lookup, tell fun
 					slog.Warn("upstream: node name does not resolve", "node", name, "error", err, "last_known", known != nil)
 				}
 				wait = resolveRetry
+				if known == nil && len(a.targets) > 0 {
+					tell(a.targets)
+				}
 			case !slices.Equal(known, a.targets):
 				known = a.targets
 				tell(known)
@@ -94,11 +97,11 @@ func resolveAt(ctx context.Context, name string, server func(address string) str
 	} else {
 		targets, err = resolveHost(ctx, r, name, instance{weight: 1})
 	}
-	if err != nil {
-		return answers{}, err
-	}
 	slices.SortFunc(targets, func(a, b instance) int { return cmp.Or(cmp.Compare(a.tier, b.tier), a.addr.Compare(b.addr)) })
 	a := answers{slices.Compact(targets), resolveAgain}
+	if err != nil {
+		return a, err
+	}
 	if seen := ttl.Load(); seen > 0 {
 		a.ttl = time.Duration(seen-1) * time.Second
 	}
@@ -115,6 +118,7 @@ func resolveSRV(ctx context.Context, r *net.Resolver, name string) ([]instance, 
 		return nil, err
 	}
 	var all []instance
+	var gone error
 	tier, last := -1, -1
 	for _, record := range records { // by priority
 		if int(record.Priority) != last {
@@ -122,15 +126,20 @@ func resolveSRV(ctx context.Context, r *net.Resolver, name string) ([]instance, 
 		}
 		host := net.JoinHostPort(strings.TrimSuffix(record.Target, "."), strconv.Itoa(int(record.Port)))
 		found, lookupErr := resolveHost(ctx, r, host, instance{weight: max(1, int(record.Weight)), tier: tier})
-		if lookupErr != nil {
-			err = lookupErr // of one host; the others are worth having
+		var dns *net.DNSError
+		switch {
+		case lookupErr == nil:
+			all = append(all, found...)
+		case errors.As(lookupErr, &dns) && dns.IsNotFound:
+			gone = lookupErr // of one host; the others are worth having
+		default:
+			err = lookupErr // it may be there, as before
 		}
-		all = append(all, found...)
 	}
 	if len(all) == 0 {
-		return nil, cmp.Or(err, errNoAddress)
+		return nil, cmp.Or(err, gone, errNoAddress)
 	}
-	return all, nil
+	return all, err
 }
 
 // resolveHost returns an instance for each address of host:port, of the family that can be reached.

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -167,7 +168,8 @@ type zone struct {
 	a, aaaa map[string][]string // by name
 	srv     []dnsmessage.SRVResource
 	ttl     uint32
-	cut     bool // over UDP, nothing but the word that it is too long for it
+	ails    string // the name of which it says that something is wrong with the server
+	cut     bool   // over UDP, nothing but the word that it is too long for it
 }
 
 // serve answers on a UDP and a TCP socket of the same port, and returns the address.
@@ -227,6 +229,8 @@ func (z *zone) answer(question []byte, cut bool) []byte {
 	}
 	switch {
 	case cut:
+	case name == z.ails:
+		m.RCode = dnsmessage.RCodeServerFailure
 	case q.Type == dnsmessage.TypeA:
 		for _, a := range z.a[name] {
 			add(&dnsmessage.AResource{A: netip.MustParseAddr(a).As4()})
@@ -270,6 +274,44 @@ func TestANameLeadsToAllItsAddressesForAsLongAsTheShortestRecordLives(t *testing
 			t.Errorf("cut %v: %v for %v, %v; want %v", cut, a.list(), a.ttl, err, want)
 		}
 	}
+}
+
+// A name may lead to hundreds of addresses: more than one datagram holds.
+func TestANameLeadsToHundredsOfAddresses(t *testing.T) {
+	z := &zone{a: map[string][]string{}, ttl: 5, cut: true}
+	for i := range 600 {
+		z.a["web.example"] = append(z.a["web.example"], fmt.Sprintf("192.0.%d.%d", i/200, i%200))
+	}
+	a, err := z.ask(t, "web.example:80")
+	if err != nil || len(a.targets) != 600 || a.ttl != 5*time.Second {
+		t.Errorf("%d addresses for %v, %v", len(a.targets), a.ttl, err)
+	}
+}
+
+// A host of SRV records that there is not has gone. One of which the server does not know at the moment has not: the answer is no good one, so that the last stays; and where there is none, what is known is
+// better than nothing.
+func TestAHostThatCannotBeFoundOutIsNotGone(t *testing.T) {
+	z := &zone{
+		a: map[string][]string{"a.example": {"192.0.2.1"}, "b.example": {"192.0.2.2"}}, ails: "b.example",
+		srv: []dnsmessage.SRVResource{{Port: 80, Target: dnsmessage.MustNewName("a.example.")}, {Port: 80, Target: dnsmessage.MustNewName("b.example.")}},
+	}
+	a, err := z.ask(t, "_http._tcp.web.example")
+	if want := []string{"a.example:80 192.0.2.1:80 1 0"}; err == nil || !slices.Equal(a.list(), want) {
+		t.Errorf("%v, %v", a.list(), err)
+	}
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c, n := named(t)
+		defer c.Close()
+		n.answer(0, errors.New("one of two is not known"), "192.0.2.1:80")
+		c.open()
+		c.wantAddrs("192.0.2.1:80")
+		n.answer(time.Second, nil, "192.0.2.1:80", "192.0.2.2:80")
+		c.pass(time.Second)
+		n.answer(0, errors.New("one of two is not known"), "192.0.2.1:80")
+		c.pass(time.Minute)
+		c.wantAddrs("192.0.2.1:80", "192.0.2.2:80")
+	})
 }
 
 func TestSRVRecordsBringPortsWeightsAndTiers(t *testing.T) {
