@@ -52,8 +52,14 @@ func TestAnotherBodyThanTheNodesIsFramedByItsOwnLength(t *testing.T) {
 			if opened := n.opened.Load(); opened != 1 && !mode.up.http2 { // there it is behind a shim
 				t.Errorf("%s, %d bytes: the node had %d connections", name, len(body), opened)
 			}
-			if line := g.logged(t, 4)[0]; line.Status != 200 || line.BytesOut != len(body) {
-				t.Errorf("logged %+v", line)
+			for _, line := range g.logged(t, 4) { // over HTTP/2 not always in the order of the requests
+				want := len(body)
+				if line.Method == "HEAD" {
+					want = 0
+				}
+				if line.Status != 200 || line.BytesOut != want {
+					t.Errorf("logged %+v", line)
+				}
 			}
 		}
 	}
