@@ -43,12 +43,12 @@ type callLane struct {
 	seen
 }
 
-// run ends with the first call that ends behind the time, so that nothing that was sent is left out.
+// run ends with the first call that ends behind the time, so that nothing that was sent is left out; one is made in any case.
 func (l *callLane) run(ctx context.Context, ends time.Time) {
 	call, answer := []byte(smallBody), []byte(nil)
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
 		start := time.Now()
-		if !start.Before(ends) {
+		if !first && !start.Before(ends) {
 			return
 		}
 		within, cancel := context.WithTimeout(ctx, laneTimeout)

@@ -33,7 +33,7 @@ func runPipeline(ctx context.Context, host, target string, j job, d time.Duratio
 	began := time.Now()
 	for _, l := range lanes {
 		running.Go(func() {
-			for time.Now().Before(began.Add(d)) && l.err == nil && ctx.Err() == nil {
+			for first := true; first || time.Now().Before(began.Add(d)) && l.err == nil && ctx.Err() == nil; first = false {
 				l.err = l.batch(batch, j.pipeline, j.size)
 			}
 		})
