@@ -150,9 +150,7 @@ func (x *chaos) run(length time.Duration, bounds option) {
 	}
 	wantCountedOut(t, views)
 	wantClosed(t, views)
-	c := g.connect(t)
-	c.wantEventually("/calm")
-	c.Close()
+	g.wantEventually(t, "/calm")
 	g.wantNothingLeft(t, nodes)
 }
 
@@ -321,15 +319,24 @@ func chaosSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// wantEventually fails the test where the gateway does not serve; the first node may still be dead, and is passed over then.
-func (c *browser) wantEventually(path string) {
-	c.t.Helper()
-	for range 8 {
-		c.send("GET " + path + " HTTP/1.1\r\nHost: a\r\nX-Id: calm\r\n\r\n")
-		if a := c.answer(); a.status != 200 || a.body != chaosBody("calm") {
-			c.t.Errorf("the gateway does not serve any more: %+v", a)
+// wantEventually waits until the gateway serves: eight right answers in a row. The first node may still be dead, and is passed over then; on a machine that is busy with something else a node may
+// be late for the bounds of the chaos.
+func (g *gateway) wantEventually(t *testing.T, path string) {
+	t.Helper()
+	testnet.Await(t, "the gateway to serve", func() bool {
+		c := g.connect(t)
+		defer c.Close()
+		for range 8 {
+			c.send("GET " + path + " HTTP/1.1\r\nHost: a\r\nX-Id: calm\r\n\r\n")
+			switch a := c.answer(); {
+			case a.status >= 502:
+				return false
+			case a.status != 200 || a.body != chaosBody("calm"):
+				t.Fatalf("the gateway does not serve any more: %+v", a)
+			}
 		}
-	}
+		return true
+	})
 }
 
 // chaosBody is the body of the answer to the request with that id.
