@@ -3,8 +3,8 @@ package admin
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"sluice/internal/testnet"
 )
 
-// TestMain fails on a goroutine that a test left behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain fails on a goroutine or a descriptor that a test left behind.
+func TestMain(m *testing.M) { testnet.Main(m) }

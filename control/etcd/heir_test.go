@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,28 +89,38 @@ func TestALockThatIsKeptIsNotInherited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer owned.release()
 	before := descriptors(t)
 	owned.abandon()
-	for fd := range descriptors(t) {
-		if !before[fd] {
-			out, err := exec.Command("readlink", "/proc/self/fd/"+fd).CombinedOutput()
-			if err == nil {
-				t.Errorf("another program has descriptor %s: %s", fd, out)
-			}
+	kept := 0
+	for fd, file := range descriptors(t) {
+		if !strings.HasPrefix(file, dir) || before[fd] == file {
+			continue
 		}
+		kept++
+		if out, err := exec.Command("readlink", "/proc/self/fd/"+fd).CombinedOutput(); err == nil && strings.HasPrefix(string(out), dir) {
+			t.Errorf("another program has descriptor %s: %s", fd, out)
+		}
+		n, err := strconv.Atoi(fd)
+		if err = errors.Join(err, syscall.Close(n)); err != nil { // a process keeps it to its end
+			t.Error(err)
+		}
+	}
+	if kept != 1 {
+		t.Errorf("%d descriptors keep the lock", kept)
 	}
 }
 
-// descriptors returns those of this process.
-func descriptors(t *testing.T) map[string]bool {
+// descriptors returns those of this process, with what each refers to.
+func descriptors(t *testing.T) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make(map[string]bool, len(entries))
+	out := make(map[string]string, len(entries))
 	for _, e := range entries {
-		out[e.Name()] = true
+		out[e.Name()], _ = os.Readlink("/proc/self/fd/" + e.Name()) // that of the list itself is closed
 	}
 	return out
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/goleak"
 
 	"sluice/control"
 	"sluice/internal/testnet"
@@ -31,7 +30,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveIn); dir != "" {
 		serveUntilKilled(dir)
 	}
-	goleak.VerifyTestMain(m)
+	testnet.Main(m)
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

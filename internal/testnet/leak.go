@@ -41,8 +41,9 @@ func here() inventory { return inventory{files: openFiles(), goroutines: goleak.
 
 // leftBehind reports goroutines and descriptors that are there and were not before. What is just about to end is given its time.
 func (before inventory) leftBehind(patience time.Duration) error {
-	if err := goleak.Find(append(before.ignored, before.goroutines)...); err != nil {
-		return fmt.Errorf("testnet: goroutines were left behind: %w", err)
+	var leak error
+	if !until(patience, func() bool { leak = goleak.Find(append(before.ignored, before.goroutines)...); return leak == nil }) {
+		return fmt.Errorf("testnet: goroutines were left behind: %w", leak)
 	}
 	var after map[string]string
 	if until(patience, func() bool { after = openFiles(); return len(after) <= len(before.files) }) {
