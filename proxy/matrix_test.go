@@ -109,7 +109,7 @@ var acrossModes = []endToEnd{
 	{TestAGetOnAReusedConnectionThatIsResetIsSentAgainOnAFreshOne, 0},
 	{TestAPostThatTheNodeMayHaveSeenIsNotSentAgain, 0},
 	{TestAPostAfterTheIdleConnectionHasEndedGoesToAFreshOne, toHTTP2},
-	{TestAPostOfWhichNothingWasSentIsSentAgain, 0},
+	{TestAPostOfWhichNothingWasSentIsSentAgain, toTLS},
 	{TestAPostIsNotSentOnAConnectionThatHasJustEnded, fromHTTP2},
 	{TestAGetThatIsResetOnAFreshConnectionIsTriedOnAnotherNodeOnly, 0},
 	{TestARequestIsNotRetriedOnceAByteOfAnAnswerHasCome, alone},
