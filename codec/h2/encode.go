@@ -151,8 +151,8 @@ func appendField(dst, name, value []byte) []byte {
 		for i, c := range name {
 			lower[i] = ascii.Lower(c)
 		}
-		if i := staticNames[string(lower[:len(name)])]; i > 0 {
-			return appendLiteral(dst, int(i), value)
+		if i := findStatic(lower[:len(name)]); i > 0 {
+			return appendLiteral(dst, i, value)
 		}
 		name = lower[:len(name)]
 	}

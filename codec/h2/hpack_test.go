@@ -186,3 +186,38 @@ func BenchmarkRequest(b *testing.B) {
 		id += 2
 	}
 }
+
+// Every name of the static table is found at its lowest index (RFC 7541 appendix A), and no other.
+func TestStaticNamesAreFoundAtTheirLowestIndex(t *testing.T) {
+	want := make(map[string]int)
+	for i := staticLen; i > 0; i-- {
+		want[staticTable[i].name] = i
+	}
+	for name, index := range want {
+		for _, c := range []struct {
+			name string
+			want int
+		}{{name, index}, {name + "x", want[name+"x"]}, {name[1:], want[name[1:]]}, {"x" + name[1:], want["x"+name[1:]]}} {
+			if got := findStatic([]byte(c.name)); got != c.want {
+				t.Errorf("%q is at %d, want %d", c.name, got, c.want)
+			}
+		}
+	}
+}
+
+func BenchmarkResponseHead(b *testing.B) {
+	var c Conn
+	var resp codec.Response
+	resp.Reset(nil)
+	resp.Status = 200
+	for _, f := range [][2]string{{"Server", "nginx"}, {"Date", "Thu, 26 Nov 2026 06:38:04 GMT"}, {"Content-Type", "text/plain"}, {"X-Request-Id", "0123456789abcdef"}, {"Cache-Control", "no-cache"}} {
+		resp.Header.Add(f[0], []byte(f[1]))
+	}
+	c.Reset(Options{})
+	buf := make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		s := Stream{ID: 1}
+		buf = c.AppendResponseHead(buf[:0], &s, &resp, false)
+	}
+}

@@ -117,11 +117,34 @@ func buildStatic() (t [staticLen + 1]staticField) {
 	return t
 }
 
-// staticNames has the lowest index for each name of the static table.
-var staticNames = func() map[string]uint8 {
-	names := make(map[string]uint8)
-	for i := staticLen; i > 0; i-- {
-		names[staticTable[i].name] = uint8(i)
+// staticNames has the lowest index for each name of the static table, by the length of the name: few have the same, and they differ in the first letters mostly. A map
+// would have to hash every name, also of the fields that are not in it.
+var staticNames = func() (names [longestStatic + 1][]staticName) {
+	for i := 1; i <= staticLen; i++ {
+		name := staticTable[i].name
+		if staticTable[i-1].name != name { // equal ones stand together
+			names[len(name)] = append(names[len(name)], staticName{name, uint8(i)})
+		}
 	}
 	return names
 }()
+
+type staticName struct {
+	name  string
+	index uint8
+}
+
+const longestStatic = len("access-control-allow-origin")
+
+// findStatic returns the lowest index of a name in lower case, 0 where the static table does not have it.
+func findStatic(name []byte) int {
+	if len(name) > longestStatic {
+		return 0
+	}
+	for _, s := range staticNames[len(name)] {
+		if s.name[0] == name[0] && s.name == string(name) {
+			return int(s.index)
+		}
+	}
+	return 0
+}
