@@ -291,7 +291,7 @@ func TestABoundedLoadIsMeasuredByTheNodesThatAreIn(t *testing.T) {
 }
 
 func TestAClientStaysWithTheNodeThatItsCookieNames(t *testing.T) {
-	r := NewRegistry(make([]Poster, 1), observe.NewRegistry(1))
+	r := NewRegistry([]Poster{asleep{}}, observe.NewRegistry(1))
 	config := &Config{Balancer: BalancerConfig{Sticky: &StickyConfig{Cookie: "n"}}}
 	specs := []NodeSpec{{Upstream: "10.0.0.1:80", Weight: 1}, {Upstream: "10.0.0.2:80", Weight: 1}, {Upstream: "10.0.0.3:80", Weight: 1}}
 	s := r.Update("s", config, specs)
@@ -313,6 +313,23 @@ func TestAClientStaysWithTheNodeThatItsCookieNames(t *testing.T) {
 	specs[1].Weight = 0
 	if got := r.Update("s", config, specs).Pick(0, Want{Sticky: id}); got == nil || got == mine {
 		t.Error("a node that drains keeps its clients")
+	}
+	if got := r.Update("s", config, slices.Delete(slices.Clone(specs), 1, 2)).Pick(0, Want{Sticky: id}); got == nil || got == mine {
+		t.Error("a node that has gone keeps its clients")
+	}
+	specs[1].Weight = 1
+	s = r.Update("s", config, specs)
+	back := s.Nodes()[1]
+	if got := s.Pick(0, Want{Sticky: id}); got != back || back == mine {
+		t.Error("a node that has come back is not known again")
+	}
+	back.health.Or(ejected)
+	if got := s.Pick(0, Want{Sticky: id}); got == nil || got == back {
+		t.Error("a node that is ejected keeps its clients")
+	}
+	back.health.And(^ejected)
+	if got := s.Pick(0, Want{Sticky: id}); got != back {
+		t.Error("a node that is in again is not known again")
 	}
 	for _, bad := range []string{"", "x", "00000000000000001", "g0"} {
 		if id := ParseSticky([]byte(bad)); id != 0 {

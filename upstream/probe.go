@@ -75,11 +75,7 @@ func probeHTTP(conn io.ReadWriter, host string, policy *ActiveHealth) error {
 	if policy.Body == "" {
 		return nil
 	}
-	body, err := a.readBody()
-	if bytes.Contains(body, []byte(policy.Body)) {
-		return nil
-	}
-	if err != nil {
+	if found, err := a.find([]byte(policy.Body)); found || err != nil {
 		return err
 	}
 	return fmt.Errorf("the answer does not hold %q", policy.Body)
@@ -134,29 +130,34 @@ func (a *answer) readHead(method codec.Method) error {
 	}
 }
 
-// readBody returns the beginning of the body, up to maxProbeBody, and an error where that is not whole.
-func (a *answer) readBody() (body []byte, err error) {
+// find reports whether the body holds text within its first maxProbeBody bytes, as soon as it does: a page may go on without end. An error tells that the body is not whole.
+func (a *answer) find(text []byte) (found bool, err error) {
 	limits := codec.DefaultLimits()
 	var d h1.BodyDecoder
 	d.Reset(a.head.Framing, &limits)
+	var body []byte
 	for !d.Done() && len(body) < maxProbeBody {
 		data, n, err := d.Next(a.buf)
 		if err != nil {
-			return body, err
+			return false, err
 		}
-		body = append(body, data...)
+		searched := max(0, len(body)-len(text)+1) // what comes may begin in what was there
+		body = append(body, data[:min(len(data), maxProbeBody-len(body))]...)
+		if bytes.Contains(body[searched:], text) {
+			return true, nil
+		}
 		a.buf = a.buf[n:]
 		if n > 0 || d.Done() {
 			continue
 		}
 		if a.eof {
-			return body, d.EOF()
+			return false, d.EOF()
 		}
 		if err := a.more(); err != nil {
-			return body, err
+			return false, err
 		}
 	}
-	return body[:min(len(body), maxProbeBody)], nil
+	return false, nil
 }
 
 // said makes what a peer has sent fit for a log line.

@@ -67,6 +67,14 @@ func TestAnHTTPProbeLooksAtStatusAndBody(t *testing.T) {
 			_, _ = io.WriteString(w, r.Method+" "+r.Host)
 		case "/moved":
 			w.WriteHeader(301)
+		case "/endless":
+			for _, part := range []string{"rea", "d", "y"} {
+				_, _ = io.WriteString(w, part)
+				_ = http.NewResponseController(w).Flush()
+			}
+			<-r.Context().Done()
+		case "/edge":
+			_, _ = io.WriteString(w, strings.Repeat("x", maxProbeBody-5)+"ready and steady")
 		case "/long":
 			_, _ = io.WriteString(w, strings.Repeat("x", 2*maxProbeBody)+"ready")
 		default:
@@ -84,6 +92,9 @@ func TestAnHTTPProbeLooksAtStatusAndBody(t *testing.T) {
 		{ActiveHealth{Path: "/ready", Body: "steady"}, "does not hold"},
 		{ActiveHealth{Path: "/chunks", Body: "part part part end"}, ""},
 		{ActiveHealth{Path: "/long", Body: "ready"}, "does not hold"},
+		{ActiveHealth{Path: "/edge", Body: "ready"}, ""},
+		{ActiveHealth{Path: "/edge", Body: "ready "}, "does not hold"},
+		{ActiveHealth{Path: "/endless", Body: "ready", Timeout: dur(testnet.Patience)}, ""},
 		{ActiveHealth{Path: "/host", Body: "GET " + at}, ""},
 		{ActiveHealth{Path: "/host", Method: "POST", Host: "shop.example.com", Body: "POST shop.example.com"}, ""},
 		{ActiveHealth{Path: "/ready", Method: "HEAD"}, ""},
