@@ -80,4 +80,5 @@ var (
 	ErrConflict    = errors.New("control: the resource has changed since it was read")
 	ErrUnavailable = errors.New("control: the store cannot be reached")
 	ErrTooLarge    = errors.New("control: more than the store takes in one transaction")
+	ErrFull        = errors.New("control: the store is full and takes no writes")
 )

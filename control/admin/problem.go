@@ -72,6 +72,8 @@ func storeFailed(err error) error {
 	case errors.Is(err, control.ErrTooLarge):
 		return huma.NewError(http.StatusRequestEntityTooLarge, "this is more than etcd takes in one transaction: nothing was changed. An external etcd takes as many operations as its "+
 			"--max-txn-ops says (128 by default) and as many bytes as its --max-request-bytes", details("", err)...)
+	case errors.Is(err, control.ErrFull):
+		return huma.NewError(http.StatusInsufficientStorage, "etcd is full, and takes no writes until it has been compacted and defragmented and its alarm disarmed: nothing was changed. What is in force stays", details("", err)...)
 	case unanswered(err):
 		return huma.ErrorWithHeaders(huma.NewError(http.StatusServiceUnavailable, err.Error()), http.Header{"Retry-After": {retryAfter}})
 	}

@@ -245,6 +245,9 @@ func failure(ctx context.Context, what string, err error) error {
 	if tooLarge(err) {
 		return fmt.Errorf("etcd: %s: %w", what, err)
 	}
+	if says(err, rpctypes.ErrNoSpace) { // it has refused it, for sure, and will until somebody has made room
+		return fmt.Errorf("etcd: %s: %w (%w)", what, control.ErrFull, err)
+	}
 	return fmt.Errorf("etcd: %s: %w (%w)", what, control.ErrUnavailable, err)
 }
 

@@ -186,7 +186,7 @@ func TestAStoreThatIsReplacedUnderTheWatchIsReadAgain(t *testing.T) {
 			etcd.start()
 			sink := newRecorder()
 			source, _ := run(t, clientTest(t, Config{Endpoints: []string{etcd.endpoint()}}), Options{}, sink)
-			put(t, store, "routes/lost", "1")
+			eventually(t, "a write once etcd is back", func() bool { return tryPut(store, "routes/lost", "1") }) // where the restart took long nobody waits for a connection
 			sink.await(t, "routes/lost", "1")
 			etcd.kill()
 			if err := os.RemoveAll(etcd.dir + "/member"); err != nil {
