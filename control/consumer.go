@@ -164,3 +164,26 @@ func checkSecret(p *problem.Problems, path, secret string) {
 		p.Add(path, "has a control character in it, which no header field can carry")
 	}
 }
+
+// Claim is what requests name a consumer by, and the path of the credential that it is in. Two consumers with the same cannot be told apart by it.
+type Claim struct{ Path, Text string }
+
+// Claims returns those of a consumer; none for one that is out.
+func (c *Consumer) Claims() (list []Claim) {
+	if *c.Status == 0 {
+		return nil
+	}
+	if k := c.Credentials.KeyAuth; k != nil {
+		list = append(list, Claim{"credentials.key-auth.key", k.Key})
+	}
+	if b := c.Credentials.BasicAuth; b != nil {
+		list = append(list, Claim{"credentials.basic-auth.username", b.Username})
+	}
+	if j := c.Credentials.JWTAuth; j != nil {
+		list = append(list, Claim{"credentials.jwt-auth.key", j.Key})
+	}
+	if h := c.Credentials.HMACAuth; h != nil {
+		list = append(list, Claim{"credentials.hmac-auth.key_id", h.KeyID})
+	}
+	return list
+}

@@ -136,7 +136,9 @@ func TestAnApplyThatIsTooLargeForTheStoreSaysWhatWouldHelp(t *testing.T) {
 // A store that is full has refused the write: nobody has to find out whether it was made, and there is no use in trying again soon.
 func TestAFullStoreIsNotOneThatIsAway(t *testing.T) {
 	g := newGateway(t)
-	g.store.meddle = func() { g.store.fail = fmt.Errorf("etcd: commit of 1 changes: %w (database space exceeded)", control.ErrFull) }
+	g.store.meddle = func() {
+		g.store.fail = fmt.Errorf("etcd: commit of 1 changes: %w (database space exceeded)", control.ErrFull)
+	}
 	document, _ := g.do("PUT", "/v1/services/a", `{}`).want(507).problems()
 	if !strings.Contains(document.Detail, "full") || !strings.Contains(document.Detail, "nothing was changed") || strings.Contains(document.Detail, "may still") {
 		t.Errorf("%+v", document)

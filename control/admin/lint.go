@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -48,7 +49,7 @@ type lintOutput struct{ Body *Lint }
 func registerLint(api huma.API, d Deps) {
 	op := huma.Operation{
 		OperationID: "lint", Method: http.MethodGet, Path: "/v1/lint", Tags: []string{"gateway"}, Summary: "List what is valid and probably not meant",
-		Description: "Routes that are never reached, routes that nothing but their ids tells apart, services without nodes, certificates that clients refuse, services that trust every certificate, listeners over TLS without any. In this gateway, now.",
+		Description: "Routes that are never reached, routes that nothing but their ids tells apart, consumers with the same credential, services without nodes, certificates that clients refuse, services that trust every certificate, listeners over TLS without any. In this gateway, now.",
 	}
 	huma.Register(api, op, func(ctx context.Context, in *lintInput) (*lintOutput, error) {
 		l := &Lint{Warnings: []Warning{}}
@@ -58,10 +59,13 @@ func registerLint(api huma.API, d Deps) {
 			warnings, more := control.Sweep(sweeping, d.Snapshot(), in.Limit)
 			l.Warnings, l.More = append(l.Warnings, describe(warnings)...), more
 		}
-		for _, kind := range []control.Kind{control.Certificates, control.Services} {
+		for _, kind := range []control.Kind{control.Certificates, control.Services, control.Consumers} {
 			entries, _, err := d.Store.List(ctx, kind.Folder(), "", 0)
 			if err != nil {
 				return nil, storeFailed(err)
+			}
+			if kind == control.Consumers {
+				l.Warnings = append(l.Warnings, sharedCredentials(entries, nil)...)
 			}
 			for _, e := range entries {
 				l.Warnings = append(l.Warnings, documentWarnings(e.Key, e.Value)...)
@@ -103,6 +107,49 @@ func documentWarnings(key string, value []byte) (list []Warning) {
 		}
 	}
 	return list
+}
+
+// sharedCredentials warns of each consumer that has a credential of one before it in the order of ids: of all or, where edits put some, of what those have to do with. What the two
+// have in common is a secret.
+func sharedCredentials(entries []control.Entry, edits []control.Edit) (list []Warning) {
+	all, put := make(map[string]*control.Consumer), make(map[string]bool)
+	take := func(key string, value []byte) {
+		_, id, _ := control.SplitKey(key)
+		delete(all, id)
+		if c, err := control.DecodeConsumer(id, value); err == nil {
+			all[id] = c
+		}
+	}
+	for _, e := range entries {
+		take(e.Key, e.Value)
+	}
+	for _, e := range edits {
+		if kind, id, _ := control.SplitKey(e.Key); kind == control.Consumers {
+			put[id] = true
+			take(e.Key, e.After)
+		}
+	}
+	first := make(map[control.Claim]string)
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		for _, claim := range all[id].Claims() {
+			other, taken := first[claim]
+			if !taken {
+				first[claim] = id
+				continue
+			}
+			if len(edits) == 0 || put[id] || put[other] {
+				text := claim.Path + " is also that of consumers/" + other + ": a request that shows it may be taken for either"
+				list = append(list, Warning{Resource: string(control.Consumers) + "/" + id, Code: control.WarnDuplicate, Message: text})
+			}
+		}
+	}
+	return list
+}
+
+// putsConsumer reports whether an edit puts a consumer.
+func putsConsumer(e control.Edit) bool {
+	kind, _, _ := control.SplitKey(e.Key)
+	return kind == control.Consumers && e.After != nil
 }
 
 // lint is what there is to say of a change that is valid.
@@ -152,6 +199,11 @@ func (s *resources) lint(ctx context.Context, edits []control.Edit, affected boo
 	for _, e := range edits {
 		if e.After != nil {
 			l.warnings = append(l.warnings, documentWarnings(e.Key, e.After)...)
+		}
+	}
+	if slices.ContainsFunc(edits, putsConsumer) {
+		if entries, _, err := s.store.List(ctx, control.Consumers.Folder(), "", 0); err == nil { // else it is not known, and a warning must be true
+			l.warnings = append(l.warnings, sharedCredentials(entries, edits)...)
 		}
 	}
 	if s.snapshot == nil {
