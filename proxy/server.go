@@ -175,7 +175,6 @@ func (s *Server) openConns() int {
 func (s *Server) Close() {
 	s.closing.Do(func() { close(s.quit) })
 	for _, w := range s.workers {
-		w.loop.Post(w.stop)
 		w.loop.Stop()
 	}
 	if !s.started {

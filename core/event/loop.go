@@ -32,6 +32,7 @@ type Options struct {
 	CPU     int          // the thread is pinned to CPU-1; 0 = not pinned
 	Logger  *slog.Logger // for panics; nil = the default logger
 	OnPanic func()       // called after a panic in a handler was survived, to count it
+	AtEnd   func()       // called last before Run gives everything back, whatever has begun until then; nil = nothing
 	NoRing  bool         // every read and write is a system call of its own, also where io_uring could gather them
 	Now     func() int64 // nanoseconds of a monotonic clock; nil = the runtime's. For tests
 
@@ -380,6 +381,11 @@ func (l *Loop) release(t token) {
 
 // closeAll gives back what the kernel has lent.
 func (l *Loop) closeAll() {
+	if l.opts.AtEnd != nil {
+		l.survive(l.opts.AtEnd)
+	}
+	l.step(l.flush)
+	l.step(l.flushGathered)
 	for i := range l.slots {
 		switch s := l.slots[i].source.(type) {
 		case *Conn:

@@ -2,6 +2,7 @@ package event
 
 import (
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 
@@ -87,6 +88,39 @@ func TestPostingToALoopThatEndsIsSafe(t *testing.T) {
 		posters.Wait()
 		if n := l.mail.wakers.Load(); n != 0 {
 			t.Fatalf("%d goroutines are still held to be using the descriptor", n)
+		}
+	}
+}
+
+// What a loop does at its end comes after all that has begun until then, is sent, and may panic like anything else.
+func TestTheEndOfALoopIsTheLastThing(t *testing.T) {
+	for _, panics := range []bool{false, true} {
+		p, late, atEnd := &probe{}, false, false
+		counted := 0
+		l, err := NewLoop(Options{Logger: slog.New(slog.DiscardHandler), NoRing: os.Getenv(plainVariable) != "", OnPanic: func() { counted++ }, AtEnd: func() {
+			atEnd = late
+			p.conn.Write([]byte("the end"))
+			if panics {
+				panic("alas")
+			}
+			p.conn.CloseWhenSent()
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- l.Run() }()
+		peer := (&running{l, t}).pair(p)
+		l.Post(func() {
+			l.Stop()
+			l.Post(func() { late = true })
+		})
+		heard := hearEnd(t, peer)
+		if err := testnet.Receive(t, "the loop to end", done); err != nil {
+			t.Fatal(err)
+		}
+		if !atEnd || string(heard) != "the end" || counted != 0 != panics {
+			t.Errorf("panics %v: last %v, heard %q, %d panics", panics, atEnd, heard, counted)
 		}
 	}
 }
