@@ -450,13 +450,11 @@ func TestThereIsOneWatchOnOneStream(t *testing.T) {
 	const watchers, streams = "etcd_debugging_mvcc_watcher_total", "etcd_debugging_mvcc_watch_stream_total"
 	server := startTest(t, t.TempDir(), nil)
 	client := clientTest(t, Config{Endpoints: []string{server.Endpoint()}})
-	source, _ := run(t, client, Options{ProgressPeriod: 10 * time.Millisecond}, newRecorder())
+	source, _ := run(t, client, Options{ProgressPeriod: 200 * time.Millisecond}, newRecorder())
 	outside := NewStore(clientTest(t, Config{Endpoints: []string{server.Endpoint()}, Prefix: "/other/"}))
 	for range 5 {
 		revision := put(t, outside, "x", "y") // only progress tells of it
 		eventually(t, "progress", func() bool { return source.Status().Revision >= revision })
 	}
-	if w, s := gauge(watchers), gauge(streams); w != 1 || s != 1 {
-		t.Errorf("%v watches on %v streams, want one on one", w, s)
-	}
+	eventually(t, "one watch on one stream", func() bool { return gauge(watchers) == 1 && gauge(streams) == 1 }) // on a busy machine it may just be begun anew
 }
