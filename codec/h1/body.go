@@ -1,6 +1,10 @@
 package h1
 
-import "sluice/codec"
+import (
+	"math"
+
+	"sluice/codec"
+)
 
 // BodyDecoder takes the payload out of a body as its bytes arrive. The zero value is done; Reset readies it for a message. It holds no
 // memory but for trailer fields, and only once a message had some.
@@ -113,6 +117,27 @@ func (d *BodyDecoder) Remaining() int64 {
 		return d.left
 	}
 	return -1
+}
+
+// Ahead returns how many of the bytes that come next are payload, whatever they are: what is left of a body with a length, no end of one that ends with the connection, 0 of any other.
+func (d *BodyDecoder) Ahead() int64 {
+	switch d.state {
+	case inLength:
+		return d.left
+	case untilClose:
+		return math.MaxInt64
+	}
+	return 0
+}
+
+// Skip takes n bytes that Next has not seen, of those that are Ahead.
+func (d *BodyDecoder) Skip(n int) {
+	if d.state != inLength {
+		return
+	}
+	if d.left -= int64(n); d.left == 0 {
+		d.state = bodyDone
+	}
 }
 
 // Trailer returns the fields that followed a chunked body, without those that may not stand there (RFC 9110 §6.5.1); nil when there was none, and

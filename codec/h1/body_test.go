@@ -3,6 +3,7 @@ package h1
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -208,5 +209,36 @@ func TestFramingIsTakenTogetherWithData(t *testing.T) {
 	}
 	if cap(data) != len(data) {
 		t.Error("appending to the data would write into the framing behind it")
+	}
+}
+
+// What is ahead of a body may be taken without having been seen, and what follows is told as ever.
+func TestPayloadThatIsAheadMayBeSkipped(t *testing.T) {
+	lim := codec.DefaultLimits()
+	var d BodyDecoder
+	d.Reset(codec.Framing{Kind: codec.BodyLength, Length: 10}, &lim)
+	if data, n, err := d.Next([]byte("abc")); string(data) != "abc" || n != 3 || err != nil || d.Ahead() != 7 {
+		t.Errorf("%q, %d, %v, %d ahead", data, n, err, d.Ahead())
+	}
+	d.Skip(4)
+	if d.Ahead() != 3 || d.Done() || d.Remaining() != 3 {
+		t.Errorf("%d ahead, done %v", d.Ahead(), d.Done())
+	}
+	d.Skip(3)
+	if d.Ahead() != 0 || !d.Done() {
+		t.Errorf("%d ahead, done %v", d.Ahead(), d.Done())
+	}
+	d.Reset(codec.Framing{Kind: codec.BodyClose}, &lim)
+	if d.Skip(1 << 20); d.Ahead() != math.MaxInt64 || d.Done() || d.EOF() != nil {
+		t.Errorf("%d ahead, done %v", d.Ahead(), d.Done())
+	}
+	for _, f := range []codec.Framing{chunked, {}, {Kind: codec.BodyLength}} {
+		if d.Reset(f, &lim); d.Ahead() != 0 {
+			t.Errorf("%+v: %d ahead", f, d.Ahead())
+		}
+	}
+	d.Reset(chunked, &lim)
+	if _, _, err := d.Next([]byte("8\r\nhe")); err != nil || d.Ahead() != 0 {
+		t.Errorf("%v, %d ahead within a chunk, behind which is framing", err, d.Ahead())
 	}
 }

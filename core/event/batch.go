@@ -103,7 +103,7 @@ func (l *Loop) flushApart() (found bool) {
 
 // batchable reports whether one write is all that a flush would do, but for what follows it. A layer would have to be told of its end before.
 func (c *Conn) batchable() bool {
-	return len(c.out) > 0 && c.queue == nil && !c.full && !c.closed && (c.layer == nil || c.finish == finishNothing) && !c.connecting && !c.shaking && c.broken == nil
+	return len(c.out) > 0 && !c.Behind() && !c.full && !c.closed && (c.layer == nil || c.finish == finishNothing) && !c.connecting && !c.shaking && c.broken == nil
 }
 
 func (l *Loop) prepareWrite(c *Conn) {
@@ -129,7 +129,7 @@ func (l *Loop) prepareWrite(c *Conn) {
 
 // fetchable reports whether the first thing that an event does is to read.
 func (c *Conn) fetchable(events uint32) bool {
-	return events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.full && !c.paused && !c.eof && !c.onReady &&
+	return events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.full && !c.paused && !c.eof && !c.onReady && !(c.passes && c.plenty) &&
 		!c.connecting && !c.shaking && c.broken == nil && (c.layer == nil || c.beneath.r == c.beneath.w && c.fetched == fetchedNothing)
 }
 
@@ -196,12 +196,13 @@ func (c *Conn) noteFetched(call *batched) {
 		c.fetched, c.fetchErrno = fetchedError, call.errno
 	case call.n == 0:
 		c.fetched = fetchedEnd
-	case call.n == call.size:
-		c.fetched = fetchedFull
-		c.w += call.n
 	default:
 		c.fetched = fetchedShort
+		if call.n == call.size {
+			c.fetched = fetchedFull
+		}
 		c.w += call.n
+		c.plenty = call.n >= plentyLeast
 	}
 }
 
@@ -230,7 +231,7 @@ func (l *Loop) settleCalls() {
 	for l.settled < len(l.calls) {
 		call := &l.calls[l.settled]
 		l.settled++
-		if c := call.conn; call.out != nil && !c.closed && !c.dirty && c.finish != finishNothing && c.queue == nil && c.broken == nil {
+		if c := call.conn; call.out != nil && !c.closed && !c.dirty && c.finish != finishNothing && !c.Behind() && c.broken == nil {
 			l.current = c
 			c.finishNow()
 		}

@@ -53,10 +53,13 @@ type Conn struct {
 	fetchErrno unix.Errno // when that is an error
 	wet        bool       // with a layer: more is about the layer, and this about the kernel beneath it
 	eof        bool       // EOF has been told
+	passes     bool       // what comes may go on to another connection: the handler is a Passer
+	plenty     bool       // the latest read or pass has brought so much that the next may pass
 	shut       bool       // the peer has ended its side or the connection is broken, so a short read does not mean that all was read
 
 	// Write side.
 	out       []byte              // borrowed; written in this turn and not yet handed to the kernel
+	pipe      *pipe               // what has come from another connection and the kernel did not take, ahead of the queue; nil when empty
 	queue     *netpoll.LinkBuffer // what the kernel did not take; nil when empty
 	sent      uint64              // bytes that the kernel took
 	full      bool                // the kernel takes no more until EPOLLOUT; also while connecting
@@ -103,7 +106,7 @@ func (c *Conn) Local() netip.AddrPort {
 }
 
 // SetHandler makes h the owner of c from the next event on.
-func (c *Conn) SetHandler(h Handler) { c.handler = h }
+func (c *Conn) SetHandler(h Handler) { c.handler, c.passes = h, false }
 
 // FailOnHangup says whether a hangup fails the connection at once even while it is paused. For connections whose reader has nothing to lose by it: where our side has
 // ended, a hangup may be the peer's end in order, behind bytes that are not read yet.
@@ -151,6 +154,7 @@ func (c *Conn) Close() {
 	_ = unix.Close(c.fd)
 	c.giveBackInput()
 	c.dropOut()
+	c.dropPipe()
 	if c.queue != nil {
 		_ = c.queue.Close() // never fails
 		c.queue = nil

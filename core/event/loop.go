@@ -13,7 +13,8 @@
 //	  └──────────────────────────────────────────────────────────────────────────────────────────────┘
 //
 // What handlers write is sent at the end of the step in which it was written, or of the turn where the connection gathers. Where the kernel has io_uring,
-// dispatch goes by batches of events: what one batch reads, and what the one before has written, is a single system call (batch.go).
+// dispatch goes by batches of events: what one batch reads, and what the one before has written, is a single system call (batch.go). Bytes that nobody wants to see may pass from
+// connection to connection without being read (pass.go).
 package event
 
 import (
@@ -33,6 +34,7 @@ type Options struct {
 	Logger  *slog.Logger // for panics; nil = the default logger
 	OnPanic func()       // called after a panic in a handler was survived, to count it
 	AtEnd   func()       // called last before Run gives everything back, whatever has begun until then; nil = nothing
+	NoPass  bool         // what may pass from socket to socket is read and written all the same
 	NoRing  bool         // every read and write is a system call of its own, also where io_uring could gather them
 	Now     func() int64 // nanoseconds of a monotonic clock; nil = the runtime's. For tests
 
@@ -91,6 +93,7 @@ type Loop struct {
 	buffers  buffers
 	trimmed  []interface{ trim() bool } // all lists of what waits to be used again
 	trimming Timer                      // armed while one of them is long
+	pipes    pipes
 	nodes    [iovMax][]byte
 	iov      [iovMax]unix.Iovec
 }
@@ -119,6 +122,7 @@ func NewLoop(opts Options) (*Loop, error) {
 	l := &Loop{opts: opts, poller: p, mail: m}
 	l.trimming.Owner = (*trimmer)(l)
 	l.buffers.join(l)
+	l.pipes = pipes{make: newPipe, splice: sysSplice, off: opts.NoPass}
 	l.now = opts.Now()
 	l.wheel.current = l.now / tick
 	if _, err := l.register(m.fd, unix.EPOLLIN|1<<31, (*mailSource)(m)); err != nil {
@@ -402,6 +406,7 @@ func (l *Loop) giveUp() {
 	if l.ring != nil {
 		l.ring.close()
 	}
+	l.pipes.closeFree()
 	l.mail.close()
 	l.poller.close()
 }

@@ -58,6 +58,14 @@ func (c *Conn) readOn(reads int) {
 		if c.paused || c.eof {
 			return
 		}
+		if c.passes {
+			if dst, most := c.passing(); dst != nil {
+				if !c.pass(dst, most) {
+					return
+				}
+				continue
+			}
+		}
 		window := c.window()
 		if len(window) == 0 { // the handler lets its input pile up: as good as paused
 			return
@@ -78,6 +86,7 @@ func (c *Conn) readOn(reads int) {
 			return
 		}
 		c.w += n
+		c.plenty = n >= plentyLeast
 		if n < len(window) && !c.shut {
 			c.more = false
 		}

@@ -57,7 +57,7 @@ func (c *Conn) Write(p []byte) {
 		c.out = nil
 		c.encrypt(out, p)
 		c.loop.buffers.put(out)
-	case len(c.out) > 0 && c.queue == nil && !c.full:
+	case len(c.out) > 0 && !c.Behind() && !c.full:
 		c.sendBoth(p)
 	default:
 		c.push()
@@ -88,7 +88,7 @@ func (c *Conn) sendBoth(p []byte) {
 
 // transmit hands p to the kernel, or to the queue when that is not empty.
 func (c *Conn) transmit(p []byte) {
-	if c.queue == nil && !c.full && c.broken == nil {
+	if !c.Behind() && !c.full && c.broken == nil {
 		p = p[c.send(p):]
 	}
 	c.enqueue(p)
@@ -100,11 +100,14 @@ func (c *Conn) Queued() int {
 	if c.queue != nil {
 		n += c.queue.Len()
 	}
+	if c.pipe != nil {
+		n += c.pipe.held
+	}
 	return n
 }
 
 // Behind reports whether the kernel has not taken all that was handed to it: the peer takes less than it is sent.
-func (c *Conn) Behind() bool { return c.queue != nil }
+func (c *Conn) Behind() bool { return c.queue != nil || c.pipe != nil }
 
 // Sent returns the number of bytes that the kernel has taken so far.
 func (c *Conn) Sent() uint64 { return c.sent }
@@ -129,6 +132,7 @@ func (c *Conn) Congested() bool {
 		c.push()
 		c.congested = c.Queued() > highWater
 	}
+	c.congested = c.congested || c.pipe != nil // nothing passes before it is empty
 	return c.congested
 }
 
@@ -166,7 +170,7 @@ func (c *Conn) markDirty() {
 
 // flush pushes, and carries out what was to follow. It may close the connection, so it is for the end of a step and not for within one.
 func (c *Conn) flush() {
-	c.ending = c.finish != finishNothing && c.queue == nil && c.layer == nil && !c.connecting
+	c.ending = c.finish != finishNothing && !c.Behind() && c.layer == nil && !c.connecting
 	c.push()
 	c.ending = false
 	if c.finish == finishNothing || c.connecting || c.shaking {
@@ -175,7 +179,7 @@ func (c *Conn) flush() {
 	if c.layer != nil {
 		c.endLayer()
 	}
-	if c.queue == nil && c.broken == nil {
+	if !c.Behind() && c.broken == nil {
 		c.finishNow()
 	}
 }
@@ -250,6 +254,7 @@ func vector(p []byte) unix.Iovec {
 func (c *Conn) breakWith(err error) {
 	c.broken = err
 	c.shut = true
+	c.dropPipe()
 	if c.queue != nil {
 		_ = c.queue.Close()
 		c.queue = nil
@@ -277,6 +282,9 @@ func (c *Conn) enqueue(p []byte) {
 
 // drainQueue sends what is queued, as far as the kernel takes it.
 func (c *Conn) drainQueue() {
+	if c.pipe != nil && c.broken == nil {
+		c.drainPipe()
+	}
 	for c.queue != nil && !c.full && c.broken == nil {
 		nodes := c.queue.GetBytes(c.loop.nodes[:])
 		iov, total := c.loop.iov[:0], 0
@@ -290,7 +298,7 @@ func (c *Conn) drainQueue() {
 		}
 	}
 	c.flush()
-	if c.congested && c.Queued() <= lowWater {
+	if c.congested && c.pipe == nil && c.Queued() <= lowWater {
 		c.congested, c.congestMarked = false, true
 		c.loop.markReady(c)
 	}
