@@ -126,6 +126,7 @@ func (s *session) cut() {
 func (s *session) nextRequest() {
 	s.dropRequest()
 	s.phase = phaseIdle
+	s.conn.Passes(false)
 	s.worker.loop.SetTimer(&s.timer, s.set.timeouts.keepAlive)
 	if s.worker.parts() {
 		s.drain()

@@ -25,6 +25,7 @@ type h1Call struct {
 	bodiless bool           // the request has no body: what came behind its head would be another request
 	sentAll  bool           // the whole request was handed to the connection
 	tunneled bool           // the connection is one of bytes
+	passed   bool           // some of the answer has passed without being read
 	sentMark uint64         // conn.Sent when the call began
 }
 
@@ -155,6 +156,7 @@ func (k *h1Call) readHead() bool {
 		k.end()
 		return false
 	}
+	k.conn.Passes(k.body.Ahead() >= passLeast)
 	return len(k.conn.Unread()) > 0
 }
 
@@ -204,7 +206,7 @@ func (k *h1Call) readBody() bool {
 // end is the end of the answer: the connection goes back to its pool if the node will take another request and has taken all of this one.
 func (k *h1Call) end() {
 	x, conn, w, service := k.x, k.conn, k.x.worker, k.x.service
-	reuse := x.resp.KeepAlive && k.sentAll && conn.Queued() == 0
+	reuse := x.resp.KeepAlive && k.sentAll && conn.Queued() == 0 && !(k.passed && !conn.Silent())
 	k.x, k.conn = nil, nil
 	x.responseEnd(k.body.Trailer())
 	if reuse {
@@ -251,6 +253,6 @@ func (k *h1Call) lost(err error) {
 }
 
 var (
-	_ event.Handler = (*h1Call)(nil)
-	_ call          = (*h1Call)(nil)
+	_ event.Passer = (*h1Call)(nil)
+	_ call         = (*h1Call)(nil)
 )

@@ -3,6 +3,7 @@ package proxy
 import (
 	"sluice/codec"
 	"sluice/codec/h2"
+	"sluice/core/event"
 	"sluice/internal/fault"
 	"sluice/upstream"
 )
@@ -140,6 +141,9 @@ func (k *callH2) connected() bool { return k.client != nil && k.client.open }
 func (k *callH2) reused() bool    { return !k.fresh || k.refused }
 func (k *callH2) taken() uint64   { return k.sent }
 func (k *callH2) hold()           { k.held = true }
+
+// socket is none: a body goes in frames.
+func (k *callH2) socket() *event.Conn { return nil }
 
 func (k *callH2) want() {
 	if k.held {

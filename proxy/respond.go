@@ -106,6 +106,11 @@ func (x *Exchange) responseBody(p []byte) {
 	}
 	x.bytesOut += int64(len(p))
 	x.down.sendBody(p)
+	x.relayed()
+}
+
+// relayed is what follows a run of the answer that was handed on.
+func (x *Exchange) relayed() {
 	if x.down.congested() {
 		x.call.hold()
 		x.worker.loop.StopTimer(&x.timer) // the node is not to blame for a slow client

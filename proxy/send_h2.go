@@ -70,6 +70,9 @@ func (r *requestH2) congested() bool {
 	return true
 }
 
+// socket is none: a body goes in frames.
+func (r *requestH2) socket() *event.Conn { return nil }
+
 // goOn tells the exchange that its client has caught up.
 func (r *requestH2) goOn() {
 	if !r.over {

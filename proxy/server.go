@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Workers        int // event loops, at least 1
 	PinWorkers     bool
+	NoPass         bool // no body passes from socket to socket within the kernel
 	NoRing         bool // no reads and writes are gathered through io_uring
 	Listeners      []ListenerConfig
 	TrustedProxies []netip.Prefix

@@ -164,6 +164,7 @@ func (s *session) readHead() bool {
 		return true
 	}
 	s.phase = phaseBody
+	s.conn.Passes(r.body.Ahead() >= passLeast)
 	s.worker.loop.SetTimer(&s.timer, s.set.timeouts.requestBody)
 	r.begin(false)
 	return true
@@ -186,6 +187,7 @@ func onlyNewlines(b []byte, limit int) bool {
 // complete notes that the whole request has come. The connection rests until it is answered.
 func (s *session) complete() {
 	s.phase = phaseWait
+	s.conn.Passes(false)
 	s.conn.Pause()
 	s.worker.loop.StopTimer(&s.timer)
 }
@@ -391,4 +393,4 @@ func rejectKind(err error) *fault.Kind {
 	return fault.BadRequest
 }
 
-var _ event.Handler = (*session)(nil)
+var _ event.Passer = (*session)(nil)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"sluice/codec"
+	"sluice/core/event"
 )
 
 // downstream is the client's side of an exchange: one request on a connection, whatever the protocol. Calls come on the worker's loop,
@@ -22,6 +23,8 @@ type downstream interface {
 	// holdBody stops and wantBody continues the arrival of the request body.
 	holdBody()
 	wantBody()
+	// socket returns the connection to which a body may pass as it comes, without sendBody; nil where it is framed or encrypted on its way.
+	socket() *event.Conn
 	// tunnel turns the connection into one of bytes, after the head of a 101; endTunnel ends the direction towards the client.
 	tunnel()
 	endTunnel()
@@ -39,6 +42,8 @@ type call interface {
 	// hold stops and want continues the arrival of the response body.
 	hold()
 	want()
+	// socket is the node's, as the client's is of downstream.
+	socket() *event.Conn
 	// connected reports whether the connection to the node is there, reused whether it has served before.
 	connected() bool
 	reused() bool

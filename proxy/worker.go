@@ -58,7 +58,9 @@ func newWorker(s *Server, index int, stats *observe.Worker) (*worker, error) {
 		return nil, fmt.Errorf("proxy: seed: %w", err)
 	}
 	w := &worker{server: s, index: index, stats: stats, random: rand.NewChaCha8(seed), scratch: make([]byte, 0, scratchSize)}
-	options := event.Options{NoRing: s.config.NoRing, Logger: s.logger, OnPanic: stats.Panic, Now: s.config.now, Connect: s.config.connect, AtEnd: w.stop}
+	options := event.Options{
+		NoRing: s.config.NoRing, NoPass: s.config.NoPass, Logger: s.logger, OnPanic: stats.Panic, AtEnd: w.stop, Now: s.config.now, Connect: s.config.connect,
+	}
 	if s.config.PinWorkers {
 		options.CPU = s.cpus[index%len(s.cpus)] + 1
 	}
