@@ -21,6 +21,7 @@ type Config struct {
 	Workers        int                     `json:"workers"`         // event loops; 0 = the CPUs that this process may use
 	PinWorkers     bool                    `json:"pin_workers"`     // worker i runs on CPU i alone
 	IOUring        bool                    `json:"io_uring"`        // gather reads and writes where the kernel permits
+	Splice         bool                    `json:"splice"`          // bodies that nobody reads pass from socket to socket within the kernel
 	DataDir        string                  `json:"data_dir"`        // embedded etcd, last good snapshot, admin token
 	Zone           string                  `json:"zone"`            // where the gateway is; nodes of the same metadata.zone are preferred; "" = nowhere
 	Listeners      []proxy.ListenerConfig  `json:"listeners"`       // where downstream connections are taken
@@ -61,6 +62,7 @@ type EtcdConfig struct {
 func (c *Config) SetDefaults() {
 	*c = Config{
 		IOUring:        true,
+		Splice:         true,
 		DataDir:        "sluice-data",
 		Listeners:      proxy.DefaultListeners(),
 		TrustedProxies: []string{},

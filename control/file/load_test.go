@@ -25,6 +25,7 @@ func TestNoFileMeansTheDocumentedDefaults(t *testing.T) {
 	}
 	want := &Config{
 		IOUring:        true,
+		Splice:         true,
 		DataDir:        "sluice-data",
 		Listeners:      []proxy.ListenerConfig{{Address: "0.0.0.0:10000"}},
 		TrustedProxies: []string{},
@@ -63,7 +64,7 @@ func TestAFullFileIsReadAsItIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Workers != 4 || !c.PinWorkers || c.IOUring || c.DataDir != "/var/lib/sluice" || len(c.Listeners) != 2 || c.Listeners[1].Address != "[::]:8080" ||
+	if c.Workers != 4 || !c.PinWorkers || c.IOUring || c.Splice || c.DataDir != "/var/lib/sluice" || len(c.Listeners) != 2 || c.Listeners[1].Address != "[::]:8080" ||
 		!reflect.DeepEqual(c.TrustedProxies, []string{"10.0.0.0/8", "fd00::/8"}) || c.Admin.Token != "0123456789abcdef" ||
 		!reflect.DeepEqual(c.Etcd.Endpoints, []string{"http://10.0.0.1:2379", "http://10.0.0.2:2379"}) || c.Etcd.Prefix != "/my/cloud/" ||
 		c.AccessLog.Path != "" || c.Limits.Body != 0 || c.Limits.Headers != 64<<10 || c.Timeouts.Drain != 0 ||
@@ -142,7 +143,7 @@ func TestProblemsOfOverridesNameTheirSource(t *testing.T) {
 func TestProblemsOfOtherChecksArePlacedInTheFile(t *testing.T) {
 	check := func(*Config) error { return problem.Problems{{Path: "etcd.endpoints[1]", Text: "is down"}} }
 	_, err := Load("testdata/full.yaml", nil, nil, check)
-	if err == nil || err.Error() != "testdata/full.yaml:12:41: etcd.endpoints[1]: is down" {
+	if err == nil || err.Error() != "testdata/full.yaml:13:41: etcd.endpoints[1]: is down" {
 		t.Error(err)
 	}
 }

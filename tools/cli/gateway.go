@@ -136,6 +136,7 @@ func (g *gateway) startWorkers(context.Context) error {
 		Workers:        workers,
 		PinWorkers:     g.config.PinWorkers,
 		NoRing:         !g.config.IOUring,
+		NoPass:         !g.config.Splice,
 		Listeners:      g.config.Listeners,
 		TrustedProxies: trusted,
 		Limits:         g.config.Limits,
