@@ -227,9 +227,7 @@ func TestAClientThatLeavesABodyThatPassesCancelsItsRequest(t *testing.T) {
 					t.Errorf("logged %+v", line)
 				}
 				testnet.Await(t, "the node's connection to close", func() bool { return n.open() == 0 })
-				if g.onLoop(func(w *worker) bool { return w.loop.Lent() != 0 || w.loop.Conns() != 0 }) {
-					t.Error("something was left behind")
-				}
+				g.await(t, "everything to be given back", func(w *worker) bool { return w.loop.Lent() == 0 && w.loop.Conns() == 0 })
 			})
 		}
 	}

@@ -149,6 +149,7 @@ func TestTheEndOfWhatPassesIsKnownToBeTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.await("the end", func() bool { return from.left == 0 })
+		r.turns()
 		r.do(func() { silent <- from.conn.Silent() && len(from.got) == 0 })
 		if yes := testnet.Receive(t, "the answer", silent); yes != (behind == 0) {
 			t.Errorf("%d bytes behind: silent %v", behind, yes)
