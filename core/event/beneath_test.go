@@ -177,3 +177,25 @@ func TestAResetThatWasReadAheadOfALayerIsToldAsOne(t *testing.T) {
 		}
 	})
 }
+
+// Whoever is told that its connection has panicked may write to others, whose writes were prepared before: those are made first, and nothing overtakes them.
+func TestWhatIsPreparedComesBeforeWhatFollowsAPanic(t *testing.T) {
+	needRing(t)
+	r, a, b := start(t, Options{}), &probe{}, &probe{}
+	a.onData = func(c *Conn) { a.take(c); c.Write([]byte("first")) }
+	b.onData = func(c *Conn) { b.take(c); c.Write([]byte("b")) }
+	aPeer, bPeer := r.pair(a), r.pair(b)
+	then := pattern(outSize + 1)
+	b.onClosed = func(*Conn) { a.conn.Write(then) }
+	r.do(func() { b.conn.SetLayer(brokenLayer{newPassLayer(b.conn)}, true) })
+	r.turns()
+	proceed := r.halt()
+	say(t, aPeer, []byte("x"))
+	testnet.Await(t, "a's byte", func() bool { return arrived(a.conn) == 1 })
+	say(t, bPeer, []byte("x"))
+	testnet.Await(t, "b's byte", func() bool { return arrived(b.conn) == 1 })
+	proceed()
+	if got := hear(t, aPeer, len("first")+len(then)); string(got) != "first"+string(then) {
+		t.Errorf("it begins with %q", got[:5])
+	}
+}

@@ -122,7 +122,8 @@ func NewLoop(opts Options) (*Loop, error) {
 	l := &Loop{opts: opts, poller: p, mail: m}
 	l.trimming.Owner = (*trimmer)(l)
 	l.buffers.join(l)
-	l.pipes = pipes{make: newPipe, splice: sysSplice, off: opts.NoPass}
+	l.pipes = pipes{loop: l, make: newPipe, splice: sysSplice, off: opts.NoPass}
+	l.trimmed = append(l.trimmed, &l.pipes)
 	l.now = opts.Now()
 	l.wheel.current = l.now / tick
 	if _, err := l.register(m.fd, unix.EPOLLIN|1<<31, (*mailSource)(m)); err != nil {
@@ -303,6 +304,9 @@ func (l *Loop) survive(f func()) (returned bool) {
 		}
 		culprit := l.current
 		l.current = nil
+		if l.ring != nil && l.ring.prepared > 0 { // before its handler writes to, or closes, a connection for which a call is prepared
+			l.makeCalls()
+		}
 		if c, ok := culprit.(failer); ok {
 			// Its handler may be in no state to be called: then it is closed without a word.
 			defer func() {

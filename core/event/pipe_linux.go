@@ -28,7 +28,9 @@ const (
 
 // pipes are the free pipes of a loop, and what the kernel does for them; tests put something else in its place.
 type pipes struct {
+	loop  *Loop // nil: nothing is trimmed
 	free  []*pipe
+	idle  int    // the fewest that have been free at once since the last trim
 	open  int    // with those that are out
 	until int64  // loop time before which the kernel is not asked for another
 	off   bool   // the kernel does not splice, or nobody wants it to
@@ -43,6 +45,7 @@ func (ps *pipes) get(now int64) *pipe {
 	if last := len(ps.free) - 1; last >= 0 {
 		p := ps.free[last]
 		ps.free = ps.free[:last]
+		ps.idle = min(ps.idle, last)
 		return p
 	}
 	if ps.open >= pipesMost || now < ps.until {
@@ -65,6 +68,20 @@ func (ps *pipes) put(p *pipe) {
 		return
 	}
 	ps.free = append(ps.free, p)
+	if ps.loop != nil && !ps.loop.trimming.Armed() {
+		ps.loop.SetTimer(&ps.loop.trimming, trimEvery)
+	}
+}
+
+// trim closes those that nobody has asked for since the last time, and reports whether there may be more to close later: descriptors are for who needs them.
+func (ps *pipes) trim() bool {
+	for _, p := range ps.free[:min(ps.idle, len(ps.free))] {
+		ps.open--
+		p.close()
+	}
+	ps.free = slices.Delete(ps.free, 0, min(ps.idle, len(ps.free)))
+	ps.idle = len(ps.free)
+	return ps.idle > 0
 }
 
 // closeFree closes those that nobody has.
