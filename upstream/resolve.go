@@ -34,15 +34,30 @@ type instance struct {
 
 // answers is what a name leads to, and for how long that may be believed.
 type answers struct {
-	targets []instance
+	targets []instance // by tier and address
+	unsure  []string   // hosts of SRV records that could not be looked up: they may be there as before
 	ttl     time.Duration
 }
+
+// after returns what there is to believe after known: of the hosts that could not be looked up, what was known of them.
+func (a *answers) after(known []instance) []instance {
+	all := a.targets
+	for _, k := range known {
+		if slices.Contains(a.unsure, k.host) {
+			all = append(all, k)
+		}
+	}
+	slices.SortFunc(all, byTier)
+	return all
+}
+
+func byTier(a, b instance) int { return cmp.Or(cmp.Compare(a.tier, b.tier), a.addr.Compare(b.addr)) }
 
 // lookup finds what a name leads to. With an error there may be a part of it: the rest could not be found out. It returns early when ctx ends.
 type lookup func(ctx context.Context, name string) (answers, error)
 
 // resolveInBackground looks name up, host:port or that of SRV records, until ctx ends, and tells of each answer that differs. After a failure the last good answer stays: a
-// DNS server that is away takes no node down. A part of the first answer is better than none.
+// DNS server that is away takes no node down, and a host of SRV records that cannot be looked up keeps none of the others.
 func resolveInBackground(ctx context.Context, name string, find lookup, tell func([]instance)) {
 	go func() {
 		var known []instance
@@ -58,8 +73,9 @@ func resolveInBackground(ctx context.Context, name string, find lookup, tell fun
 					slog.Warn("upstream: node name does not resolve", "node", name, "error", err, "last_known", known != nil)
 				}
 				wait = resolveRetry
-				if known == nil && len(a.targets) > 0 {
-					tell(a.targets)
+				if next := a.after(known); len(a.unsure) > 0 && len(next) > 0 && !slices.Equal(known, next) {
+					known = next
+					tell(known)
 				}
 			case !slices.Equal(known, a.targets):
 				known = a.targets
@@ -90,15 +106,15 @@ func resolveAt(ctx context.Context, name string, server func(address string) str
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		return dialDNS(ctx, network, server(address), &ttl)
 	}}
-	var targets []instance
+	a := answers{ttl: resolveAgain}
 	var err error
 	if isSRV(name) {
-		targets, err = resolveSRV(ctx, r, name)
+		a.targets, a.unsure, err = resolveSRV(ctx, r, name)
 	} else {
-		targets, err = resolveHost(ctx, r, name, instance{weight: 1})
+		a.targets, err = resolveHost(ctx, r, name, instance{weight: 1})
 	}
-	slices.SortFunc(targets, func(a, b instance) int { return cmp.Or(cmp.Compare(a.tier, b.tier), a.addr.Compare(b.addr)) })
-	a := answers{slices.Compact(targets), resolveAgain}
+	slices.SortFunc(a.targets, byTier)
+	a.targets = slices.Compact(a.targets)
 	if err != nil {
 		return a, err
 	}
@@ -111,13 +127,12 @@ func resolveAt(ctx context.Context, name string, server func(address string) str
 // isSRV reports whether a node's address is the name of SRV records, such as "_http._tcp.example.com": they bring the ports.
 func isSRV(name string) bool { return strings.HasPrefix(name, "_") && !strings.Contains(name, ":") }
 
-// resolveSRV returns the instances of SRV records (RFC 2782): priorities are tiers.
-func resolveSRV(ctx context.Context, r *net.Resolver, name string) ([]instance, error) {
+// resolveSRV returns the instances of SRV records (RFC 2782): priorities are tiers. With an error there may be some all the same, and hosts that could not be looked up.
+func resolveSRV(ctx context.Context, r *net.Resolver, name string) (all []instance, unsure []string, err error) {
 	_, records, err := r.LookupSRV(ctx, "", "", name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var all []instance
 	var gone error
 	tier, last := -1, -1
 	for _, record := range records { // by priority
@@ -133,13 +148,14 @@ func resolveSRV(ctx context.Context, r *net.Resolver, name string) ([]instance, 
 		case errors.As(lookupErr, &dns) && dns.IsNotFound:
 			gone = lookupErr // of one host; the others are worth having
 		default:
-			err = lookupErr // it may be there, as before
+			err = lookupErr
+			unsure = append(unsure, host)
 		}
 	}
 	if len(all) == 0 {
-		return nil, cmp.Or(err, gone, errNoAddress)
+		err = cmp.Or(err, gone, errNoAddress)
 	}
-	return all, err
+	return all, unsure, err
 }
 
 // resolveHost returns an instance for each address of host:port, of the family that can be reached.

@@ -45,6 +45,20 @@ func (n *names) answer(ttl time.Duration, err error, addrs ...string) {
 	}
 }
 
+// answerSRV sets what SRV records lead to, each a host and its address, and which hosts could not be looked up.
+func (n *names) answerSRV(unsure []string, found ...string) {
+	n.answer(time.Second, nil)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.now.unsure = unsure; unsure != nil {
+		n.err = errors.New("some are not known")
+	}
+	for _, f := range found {
+		host, addr, _ := strings.Cut(f, " ")
+		n.now.targets = append(n.now.targets, instance{host: host, addr: netip.MustParseAddrPort(addr), weight: 1})
+	}
+}
+
 func (n *names) questions() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -288,29 +302,34 @@ func TestANameLeadsToHundredsOfAddresses(t *testing.T) {
 	}
 }
 
-// A host of SRV records that there is not has gone. One of which the server does not know at the moment has not: the answer is no good one, so that the last stays; and where there is none, what is known is
-// better than nothing.
+// A host of SRV records that there is not has gone. One of which the server does not know at the moment has not, and keeps nobody else from coming or going.
 func TestAHostThatCannotBeFoundOutIsNotGone(t *testing.T) {
 	z := &zone{
 		a: map[string][]string{"a.example": {"192.0.2.1"}, "b.example": {"192.0.2.2"}}, ails: "b.example",
 		srv: []dnsmessage.SRVResource{{Port: 80, Target: dnsmessage.MustNewName("a.example.")}, {Port: 80, Target: dnsmessage.MustNewName("b.example.")}},
 	}
 	a, err := z.ask(t, "_http._tcp.web.example")
-	if want := []string{"a.example:80 192.0.2.1:80 1 0"}; err == nil || !slices.Equal(a.list(), want) {
-		t.Errorf("%v, %v", a.list(), err)
+	if want := []string{"a.example:80 192.0.2.1:80 1 0"}; err == nil || !slices.Equal(a.list(), want) || !slices.Equal(a.unsure, []string{"b.example:80"}) {
+		t.Errorf("%v, %v, %v", a.list(), a.unsure, err)
 	}
 	silence(t)
 	synctest.Test(t, func(t *testing.T) {
 		c, n := named(t)
 		defer c.Close()
-		n.answer(0, errors.New("one of two is not known"), "192.0.2.1:80")
+		n.answerSRV([]string{"b"}, "a 192.0.2.1:80")
 		c.open()
 		c.wantAddrs("192.0.2.1:80")
-		n.answer(time.Second, nil, "192.0.2.1:80", "192.0.2.2:80")
+		n.answerSRV(nil, "a 192.0.2.1:80", "b 192.0.2.2:80")
 		c.pass(time.Second)
-		n.answer(0, errors.New("one of two is not known"), "192.0.2.1:80")
+		n.answerSRV([]string{"b"}, "c 192.0.2.3:80")
 		c.pass(time.Minute)
-		c.wantAddrs("192.0.2.1:80", "192.0.2.2:80")
+		c.wantAddrs("192.0.2.2:80", "192.0.2.3:80")
+		n.answerSRV([]string{"b", "c"})
+		c.pass(time.Minute)
+		c.wantAddrs("192.0.2.2:80", "192.0.2.3:80")
+		n.answerSRV(nil, "c 192.0.2.3:80")
+		c.pass(time.Second)
+		c.wantAddrs("192.0.2.3:80")
 	})
 }
 
