@@ -137,6 +137,9 @@ func sharedCredentials(entries []control.Entry, edits []control.Edit) (list []Wa
 				first[claim] = id
 				continue
 			}
+			if len(edits) > 0 && len(list) == mostWarnings {
+				return list
+			}
 			if len(edits) == 0 || put[id] || put[other] {
 				text := claim.Path + " is also that of consumers/" + other + ": a request that shows it may be taken for either"
 				list = append(list, Warning{Resource: string(control.Consumers) + "/" + id, Code: control.WarnDuplicate, Message: text})

@@ -23,7 +23,11 @@ func (c *Client) sift() {
 	if len(c.cfg.Endpoints) < 2 {
 		return
 	}
-	c.gate <- struct{}{}
+	select {
+	case c.gate <- struct{}{}:
+	default: // somebody dials, which may take its time; the next call that waits in vain comes by again
+		return
+	}
 	defer func() { <-c.gate }()
 	if c.closed || c.sifting {
 		return
