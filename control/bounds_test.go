@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/unit"
 	"sluice/proxy"
@@ -54,12 +55,20 @@ var documents = []struct {
 	t          reflect.Type
 	read       func(data string) (any, error)
 }{
-	{"services", `{"name":"s"`, reflect.TypeFor[upstream.Config](), func(data string) (any, error) { return asAny(DecodeService([]byte(data))) }},
+	{"services", `{"name":"s"`, reflect.TypeFor[upstream.Config](), func(data string) (any, error) {
+		if err := CheckWrite("services/s", nil, []byte(data)); err != nil {
+			return nil, err
+		}
+		return asAny(DecodeService([]byte(data)))
+	}},
 	{"routes", `{"prefix":"/a","service_name":"s"`, reflect.TypeFor[Route](), func(data string) (any, error) { return asAny(DecodeRoute([]byte(data))) }},
 	{"nodes", `{"service_name":"s","upstream":"127.0.0.1:1"`, reflect.TypeFor[Node](), func(data string) (any, error) { return asAny(DecodeNode([]byte(data))) }},
 	{"consumers", `{"id":"x"`, reflect.TypeFor[Consumer](), func(data string) (any, error) { return asAny(DecodeConsumer("x", []byte(data))) }},
 	{"settings/health", "", reflect.TypeFor[upstream.HealthConfig](), func(data string) (any, error) {
 		var s LiveSettings
+		if err := CheckWrite("settings/health", nil, []byte(data)); err != nil {
+			return nil, err
+		}
 		err := s.DecodeSetting("health", []byte(data))
 		return s.Health, err
 	}},
@@ -177,14 +186,14 @@ func TestTheLeastThatIsNamedIsTheLeast(t *testing.T) {
 			if pattern := beside[at]; pattern != "" {
 				text = fmt.Sprintf(pattern, value)
 			}
-			if _, err := DecodeService([]byte(text)); err != nil {
+			if err := CheckWrite("services/s", nil, []byte(text)); err != nil {
 				t.Errorf("%s: %s is named as the least: %v", at, least, err)
 			}
 			below := "-1"
 			if f.Type == reflect.TypeFor[unit.Duration]() {
 				below = `"999us"`
 			}
-			if _, err := DecodeService([]byte(with(`{"name":"s"`, at, below))); err == nil {
+			if err := CheckWrite("services/s", nil, []byte(with(`{"name":"s"`, at, below))); err == nil {
 				t.Errorf("%s: %s is accepted", at, below)
 			}
 		}
@@ -192,5 +201,26 @@ func TestTheLeastThatIsNamedIsTheLeast(t *testing.T) {
 	}
 	if n := look(reflect.TypeFor[upstream.Config](), ""); n < 15 {
 		t.Errorf("%d members have a least", n)
+	}
+}
+
+// What is stored stays in force, with the default, and may be written again as it is: only a zero that is new is refused.
+func TestAZeroThatIsStoredIsNoFault(t *testing.T) {
+	for key, value := range map[string]string{
+		"services/s":      `{"name":"s","health":{"active":{"interval":"0s","healthy":{"successes":0}}},"pool":{"idle_timeout":"0s"},"retry":{"hedge":{"min_delay":"0s"}}}`,
+		"settings/health": `{"active":{"interval":"0s","unhealthy":{"failures":0}}}`,
+	} {
+		if err := Check(key, []byte(value)); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		if err := CheckWrite(key, []byte(value), []byte(value)); err != nil {
+			t.Errorf("%s, written as it is: %v", key, err)
+		}
+		if err := CheckWrite(key, []byte(`{}`), []byte(value)); err == nil {
+			t.Errorf("%s: new zeros are accepted", key)
+		}
+	}
+	if s, err := DecodeService([]byte(`{"name":"s","health":{"active":{"interval":"0s"}}}`)); err != nil || s.Health.Active.Interval != unit.Duration(3*time.Second) {
+		t.Errorf("%v %v", s, err)
 	}
 }

@@ -2,10 +2,12 @@ package control
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"sluice/internal/problem"
+	"sluice/internal/strict"
 	"sluice/internal/unit"
 	"sluice/internal/when"
 	"sluice/plugin"
@@ -39,6 +41,34 @@ func Check(key string, value []byte) error {
 		return problem.Problems{{Text: "this version does not keep " + string(kind)}}
 	}
 	return err
+}
+
+// CheckWrite is Check for what somebody writes in the place of before, which is nil where there was nothing. A zero that a default replaces is refused as well. What is stored is in force with the
+// default, and may be written as it is.
+func CheckWrite(key string, before, value []byte) error {
+	problems := asProblems(Check(key, value))
+	old := zeros(key, before)
+	for _, zero := range zeros(key, value) {
+		if !slices.ContainsFunc(old, func(p problem.Problem) bool { return p.Path == zero.Path }) {
+			problems = append(problems, zero)
+		}
+	}
+	return problems.Err()
+}
+
+// zeros lists the zeros in a value in the place of which defaults are in force.
+func zeros(key string, value []byte) problem.Problems {
+	n, err := strict.ParseJSON(value)
+	if err != nil || n.Kind != strict.Object {
+		return nil
+	}
+	switch kind, id, _ := SplitKey(key); {
+	case kind == Services:
+		return strict.Zeros(n, new(upstream.Config))
+	case kind == Settings && id == "health":
+		return strict.Zeros(n, new(upstream.HealthConfig))
+	}
+	return nil
 }
 
 // decodeServiceAt is DecodeService for the value of a key, whose name the value may leave out but not contradict: nodes and routes find the

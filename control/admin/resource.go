@@ -276,7 +276,11 @@ func (e *edit) completed(doc, sent *strict.Node, current *control.Entry, problem
 		}
 	}
 	value := doc.AppendJSON(nil)
-	problems.Under("", control.Check(e.resource.kind.Key(e.id), value))
+	var before []byte
+	if current != nil {
+		before = current.Value
+	}
+	problems.Under("", control.CheckWrite(e.resource.kind.Key(e.id), before, value))
 	return value, problems
 }
 

@@ -38,19 +38,29 @@ func DecodeObject(n *Node, v any) error {
 // Decode fills what v points to from a node and returns everything that does not fit. Values that are not given, and those given
 // as null, leave their fields as they are. Fields may be strings, booleans, numbers, slices, maps with string keys,
 // structs, pointers to those, json.RawMessage, and types that are a [Decoder] or an encoding.TextUnmarshaler. An integer field
-// tagged `strict:"text"` may be written as a string of digits too. A field tagged `strict:"from=1"` has a default in place of zero, so that whoever writes zero would
-// get something else: it is refused, with the least that may be written.
+// tagged `strict:"text"` may be written as a string of digits too.
 func Decode(n *Node, v any) problem.Problems {
 	var d decode
 	d.value(n, reflect.ValueOf(v).Elem(), "", false)
 	return d.problems
 }
 
+// Zeros returns a problem for each zero in a node that is read into what v points to, a value with nothing in it yet, where a field is tagged `strict:"from=1"`: it has a default in the
+// place of zero, so that whoever writes zero gets something else than what stands there. The problem names the least that may be written. What else is wrong is not told.
+func Zeros(n *Node, v any) problem.Problems {
+	d := decode{zeros: new(problem.Problems)}
+	d.value(n, reflect.ValueOf(v).Elem(), "", false)
+	return *d.zeros
+}
+
 // maxProblems is where reporting ends: a document with more wrong than a person reads in one go is not the one that was meant, and a
 // megabyte of unknown keys must not become ten of messages.
 const maxProblems = 100
 
-type decode struct{ problems problem.Problems }
+type decode struct {
+	problems problem.Problems
+	zeros    *problem.Problems // nil: nobody asks for them
+}
 
 func (d *decode) add(n *Node, path, text string) {
 	if len(d.problems) >= maxProblems {
@@ -141,8 +151,8 @@ func (d *decode) object(n *Node, v reflect.Value, path string) {
 			seen[f.index] = true
 			before := len(d.problems)
 			d.value(m.Value, v.Field(f.index), at, f.digits)
-			if f.from != "" && m.Value.Kind != Null && v.Field(f.index).IsZero() && len(d.problems) == before {
-				d.add(m.Value, at, m.Value.Text+" is out of range: from "+f.from+"; leave it out for the default")
+			if d.zeros != nil && f.from != "" && m.Value.Kind != Null && v.Field(f.index).IsZero() && len(d.problems) == before {
+				d.zeros.Add(at, "%s is out of range: from %s; leave it out for the default", m.Value.Text, f.from)
 			}
 		}
 	}
