@@ -68,7 +68,7 @@ func TestWhatHoldsOfABatchHoldsWithALayer(t *testing.T) {
 // What was read ahead of a layer whose connection is paused meanwhile is held in the loop's memory, counts as said, and is told behind Resume; so is an end.
 func TestWhatWasReadAheadOfALayerIsKeptUntilItIsAskedFor(t *testing.T) {
 	if os.Getenv(layeredVariable) == "" {
-		t.Skip("only with a layer")
+		t.Skip("runs with a layer, within TestWhatHoldsOfABatchHoldsWithALayer")
 	}
 	r, p, peers := both(t, func(other *probe) { other.conn.Pause() })
 	r.do(func() {
@@ -93,7 +93,7 @@ func TestWhatWasReadAheadOfALayerIsKeptUntilItIsAskedFor(t *testing.T) {
 // A large transfer passes whole through buffers that are filled ahead, whatever the layer takes at a time.
 func TestWhatIsReadAheadPassesWhole(t *testing.T) {
 	if os.Getenv(layeredVariable) == "" {
-		t.Skip("only with a layer")
+		t.Skip("runs with a layer, within TestWhatHoldsOfABatchHoldsWithALayer")
 	}
 	r := start(t, Options{})
 	const crowd = 3
@@ -164,7 +164,7 @@ func TestALayerThatPanicsInABatchCostsOneConnection(t *testing.T) {
 // A reset that was read ahead of a layer is told as one, once the layer has read so far.
 func TestAResetThatWasReadAheadOfALayerIsToldAsOne(t *testing.T) {
 	if os.Getenv(layeredVariable) == "" {
-		t.Skip("only with a layer")
+		t.Skip("runs with a layer, within TestWhatHoldsOfABatchHoldsWithALayer")
 	}
 	r, p, peers := both(t, func(other *probe) { other.conn.Pause() })
 	reset(t, peers[1])

@@ -48,6 +48,18 @@ func (p *relay) holdBack(c *Conn) {
 	}
 }
 
+// wantWhole says data at one end of a passage, and fails the test where something else is heard at the other.
+func wantWhole(t *testing.T, source, sink *net.TCPConn, data []byte) {
+	t.Helper()
+	done := utter(t, source, data)
+	if !bytes.Equal(hear(t, sink, len(data)), data) {
+		t.Error("the bytes are not those that were sent")
+	}
+	if err := testnet.Receive(t, "the writer", done); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // passage is a relay of so many bytes, and the peers at both ends of it.
 func (r *running) passage(n int64) (from *relay, to *probe, source, sink *net.TCPConn) {
 	r.t.Helper()
@@ -319,13 +331,7 @@ func TestWhatCannotPassIsCopied(t *testing.T) {
 			r.do(func() { spoil(r.Loop) })
 			data := long(3 << 20)
 			from, _, source, sink := r.passage(int64(len(data)))
-			done := utter(t, source, data)
-			if !bytes.Equal(hear(t, sink, len(data)), data) {
-				t.Error("the bytes are not those that were sent")
-			}
-			if err := testnet.Receive(t, "the writer", done); err != nil {
-				t.Fatal(err)
-			}
+			wantWhole(t, source, sink, data)
 			r.do(func() {
 				if from.moved != 0 || from.reads != int64(len(data)) || r.Passed() != 0 {
 					t.Errorf("%d bytes have passed, %d were read", from.moved, from.reads)
@@ -394,13 +400,7 @@ func TestAPassThatIsInterruptedGoesOn(t *testing.T) {
 	from, to, source, sink := r.passage(int64(len(data)))
 	r.do(func() { from.conn.plenty = true })
 	to.onDrained = func(*Conn) { from.conn.plenty = true; from.conn.Resume() }
-	done := utter(t, source, data)
-	if !bytes.Equal(hear(t, sink, len(data)), data) {
-		t.Error("the bytes are not those that were sent")
-	}
-	if err := testnet.Receive(t, "the writer", done); err != nil {
-		t.Fatal(err)
-	}
+	wantWhole(t, source, sink, data)
 	r.do(func() {
 		if from.moved == 0 {
 			t.Error("nothing has passed")
@@ -448,13 +448,7 @@ func TestNothingPassesThroughALayerOrWhereItIsOff(t *testing.T) {
 	r := start(t, Options{NoPass: true})
 	data := long(1 << 20)
 	from, _, source, sink := r.passage(int64(len(data)))
-	done := utter(t, source, data)
-	if !bytes.Equal(hear(t, sink, len(data)), data) {
-		t.Error("the bytes are not those that were sent")
-	}
-	if err := testnet.Receive(t, "the writer", done); err != nil {
-		t.Fatal(err)
-	}
+	wantWhole(t, source, sink, data)
 	r.do(func() {
 		if from.moved != 0 {
 			t.Errorf("%d bytes have passed", from.moved)
