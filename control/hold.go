@@ -21,6 +21,7 @@ import (
 //
 //	it is not well       its checks say so, or there are none any more
 //	it was deleted       its lease lives, so somebody has removed the key alone
+//	its lease was alone  two seconds later, if no other lease has ended within that minute and the store was in reach: then whoever renewed it has died, and nothing else has happened
 //	time is up           ten minutes later
 //	it is registered     again, and then it is in force anyway
 //
@@ -47,14 +48,16 @@ type HolderOptions struct {
 	Stats      *observe.Registry
 	Health     func() []upstream.NodeStatus                                 // what the checks say
 	LeaseEnded func(ctx context.Context, lease int64) (ended bool, _ error) // asks the store; nil = it cannot be asked
+	StoreLost  func() time.Time                                             // when the store was last out of reach; nil, or zero = it never was
 	Log        *slog.Logger                                                 // nil = nobody is told
 
-	period, most, window time.Duration
+	period, most, alone, window time.Duration
 }
 
 const (
 	holdWindow  = time.Minute      // losses within it count together: four leases of 15 s
 	holdMost    = 10 * time.Minute // by then somebody has come to look
+	holdAlone   = 2 * time.Second  // others follow by then: etcd ends leases twice a second, and those of 15 s are renewed every five, at any time
 	holdPeriod  = time.Second      // between two looks
 	holdTimeout = time.Second      // of a question to the store
 )
@@ -75,6 +78,8 @@ type heldNode struct {
 	service string
 	spec    upstream.NodeSpec
 	at      time.Time // it went
+	until   time.Time // it is held so long; the zero value while it is not
+	alone   bool      // no other lease has ended lately
 	asked   bool      // the store was asked about the lease
 }
 
@@ -84,6 +89,7 @@ func NewHolder(o HolderOptions) *Holder {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.period, o.most, o.window = cmp.Or(o.period, holdPeriod), cmp.Or(o.most, holdMost), cmp.Or(o.window, holdWindow)
+	o.alone = cmp.Or(o.alone, holdAlone)
 	h := &Holder{options: o, departed: make(map[string]*heldNode), held: make(map[string]*heldNode)}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.status.Store(new([]HeldNode))
@@ -123,6 +129,12 @@ func (h *Holder) filter(changes []Change) []Change {
 	if len(losing) == 0 {
 		return changes
 	}
+	alone := h.alone()
+	if !alone { // nor were those that are held already
+		for _, n := range h.held {
+			h.keep(n, false)
+		}
+	}
 	going := make(map[string]bool)
 	for i := range changes {
 		if changes[i].Deleted {
@@ -135,7 +147,7 @@ func (h *Holder) filter(changes []Change) []Change {
 		if 2*len(gone) <= len(gone)+h.left(service, going) {
 			continue
 		}
-		for _, n := range h.hold(service, gone, health()) {
+		for _, n := range h.hold(service, gone, health(), alone) {
 			kept[n.key] = true
 			if h.options.Engine.services.nodes[n.key] == nil {
 				back = append(back, Change{Entry: Entry{Key: n.key, Value: n.value(), ModRevision: h.revision}})
@@ -210,9 +222,38 @@ func (h *Holder) left(service string, going map[string]bool) int {
 	return count
 }
 
+// alone reports whether there is only one lease that has ended lately, and nothing else that speaks for trouble with the store.
+func (h *Holder) alone() bool {
+	now, lease := time.Now(), int64(0)
+	if lost := h.options.StoreLost; lost != nil && now.Sub(lost()) <= h.options.window {
+		return false
+	}
+	for _, nodes := range []map[string]*heldNode{h.departed, h.held} {
+		for _, n := range nodes {
+			if now.Sub(n.at) > h.options.window {
+				continue
+			}
+			if lease != 0 && n.lease != lease {
+				return false
+			}
+			lease = n.lease
+		}
+	}
+	return true
+}
+
+// keep holds a node.
+func (h *Holder) keep(n *heldNode, alone bool) {
+	n.alone, n.until = alone, n.at.Add(h.options.most)
+	if alone {
+		n.until = n.at.Add(h.options.alone)
+	}
+	h.held[n.key] = n
+}
+
 // hold keeps nodes of a service that are well, and returns them: some are about to go; others have gone already and come back, for the checks to look at. Where none of
 // the former is known to be well, nothing is kept.
-func (h *Holder) hold(service string, nodes []*heldNode, health map[nodeIdentity]string) []*heldNode {
+func (h *Holder) hold(service string, nodes []*heldNode, health map[nodeIdentity]string, alone bool) []*heldNode {
 	well := func(n *heldNode) bool { return health[n.id()] == healthy }
 	inForce := func(n *heldNode) bool { return h.options.Engine.services.nodes[n.key] != nil }
 	if !slices.ContainsFunc(nodes, func(n *heldNode) bool { return inForce(n) && well(n) }) {
@@ -221,11 +262,11 @@ func (h *Holder) hold(service string, nodes []*heldNode, health map[nodeIdentity
 	kept := slices.DeleteFunc(nodes, func(n *heldNode) bool { return inForce(n) && !well(n) })
 	for _, n := range kept {
 		delete(h.departed, n.key)
-		h.held[n.key] = n
+		h.keep(n, alone)
 	}
 	h.options.Stats.CountHold()
 	h.options.Log.Warn("most nodes of a service have lost their leases at once: they are kept while they are well", "service", service, "nodes", len(kept),
-		"at_most", h.options.most.String())
+		"alone", alone)
 	return kept
 }
 
@@ -263,7 +304,7 @@ func (n *heldNode) value() []byte {
 func (h *Holder) tell() {
 	list := make([]HeldNode, 0, len(h.held))
 	for _, n := range h.held {
-		list = append(list, HeldNode{Key: n.key, Service: n.service, Upstream: n.spec.Upstream, Since: n.at, Until: n.at.Add(h.options.most)})
+		list = append(list, HeldNode{Key: n.key, Service: n.service, Upstream: n.spec.Upstream, Since: n.at, Until: n.until})
 	}
 	slices.SortFunc(list, func(a, b HeldNode) int { return cmp.Compare(a.Key, b.Key) })
 	h.status.Store(&list)
@@ -294,7 +335,7 @@ func (h *Holder) look() bool {
 	health := h.health()
 	reasons, asking := make([]string, len(nodes)), h.options.LeaseEnded != nil
 	for i, n := range nodes {
-		if reasons[i] = h.reason(n, health[n.id()]); reasons[i] != "" || n.asked || !asking {
+		if reasons[i] = unwell(health[n.id()]); reasons[i] != "" || n.asked || !asking {
 			continue
 		}
 		ended, err := h.ask(n)
@@ -307,12 +348,13 @@ func (h *Holder) look() bool {
 	defer h.mu.Unlock()
 	var changes []Change
 	for i, n := range nodes {
-		if reasons[i] == "" || h.held[n.key] != n || h.ctx.Err() != nil {
+		reason := cmp.Or(reasons[i], n.over())
+		if reason == "" || h.held[n.key] != n || h.ctx.Err() != nil {
 			continue // it may have been registered again meanwhile
 		}
 		delete(h.held, n.key)
 		changes = append(changes, Change{Entry: Entry{Key: n.key, ModRevision: h.revision}, Deleted: true})
-		h.options.Log.Warn("node is let go", "key", n.key, "reason", reasons[i], "held", time.Since(n.at).Round(time.Millisecond).String())
+		h.options.Log.Warn("node is let go", "key", n.key, "reason", reason, "held", time.Since(n.at).Round(time.Millisecond).String())
 	}
 	if len(changes) > 0 {
 		h.options.Engine.Apply(Batch{Revision: h.revision, Changes: changes})
@@ -322,17 +364,26 @@ func (h *Holder) look() bool {
 	return h.checking
 }
 
-// reason says why a node is not to be kept, "" if nothing is known. health is what its checks say.
-func (h *Holder) reason(n *heldNode, health string) string {
-	switch {
-	case time.Since(n.at) > h.options.most:
-		return "time is up"
-	case health == "":
+// unwell says why a node of which the checks say health is not to be kept, "" if it is.
+func unwell(health string) string {
+	switch health {
+	case healthy:
+		return ""
+	case "":
 		return "nobody checks whether it is well"
-	case health != healthy:
-		return "it is " + health
 	}
-	return ""
+	return "it is " + health
+}
+
+// over says why a node is held no longer, "" while it is.
+func (n *heldNode) over() string {
+	switch {
+	case time.Now().Before(n.until):
+		return ""
+	case n.alone:
+		return "its lease alone has ended"
+	}
+	return "time is up"
 }
 
 // ask asks the store whether the lease of a node has ended. Only the goroutine of watch touches what it notes in n.

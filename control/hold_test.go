@@ -255,7 +255,40 @@ func TestLossesWithinAMinuteCountTogether(t *testing.T) {
 	h.wantHeld()
 	h.expire(4)
 	h.want(4)
-	h.wantHeld(4)
+	if held := h.holder.Held(); len(held) != 1 || held[0].Until.Sub(held[0].Since) != holdAlone {
+		t.Errorf("held: %+v", held)
+	}
+}
+
+// A lease that ends alone says that whoever renewed it has died, as after a kill -9: no outage does that. The node goes, although something still answers at its address.
+func TestANodeWhoseLeaseAloneHasEndedGoes(t *testing.T) {
+	brief := func(o *HolderOptions) { o.alone = 20 * time.Millisecond }
+	h := newHolding(t, 1, brief)
+	h.expire(1)
+	h.want(1) // in case others follow
+	testnet.Await(t, "the node to go", func() bool { return len(h.holder.Held()) == 0 })
+	h.want()
+
+	// Several nodes under one lease are one registrar's.
+	h = newHolding(t, 2, brief)
+	h.feed(false, Change{Entry: Entry{Key: key(1)}, Deleted: true, Lease: 7}, Change{Entry: Entry{Key: key(2)}, Deleted: true, Lease: 7})
+	testnet.Await(t, "the nodes to go", func() bool { return len(h.holder.Held()) == 0 })
+	h.want()
+}
+
+// A second lease that ends, whatever service its node is of, or a store that was out of reach, says that it is the store that is in trouble.
+func TestANodeWhoseLeaseWasNotAloneIsHeld(t *testing.T) {
+	h := newHolding(t, 1, nil)
+	h.feed(false, put("discovery/other.1", nodeAt("other", "10.1.0.1:80")))
+	h.expire(1)
+	h.feed(false, Change{Entry: Entry{Key: "discovery/other.1"}, Deleted: true, Lease: 3})
+	h.want(1)
+	h.wantHeld(1)
+
+	h = newHolding(t, 1, func(o *HolderOptions) { o.StoreLost = time.Now })
+	h.expire(1)
+	h.want(1)
+	h.wantHeld(1)
 }
 
 // A hold has an end, whatever the checks say.

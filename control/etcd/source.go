@@ -46,6 +46,7 @@ const (
 // Status is what a Source knows of its connection.
 type Status struct {
 	Revision    int64             // everything up to this revision of the store has been handed to the sink
+	LastLoss    time.Time         // when there was no watch last; zero = never
 	LastContact time.Time         // when etcd last said something; zero = never. While connected it says something every ProgressPeriod
 	Connected   bool              // the watch is up, as far as can be known
 	Read        bool              // everything has been read once: what the sink has is the store's
@@ -208,7 +209,7 @@ func needsConnection(err error) bool {
 
 // lost notes that there is no watch, and says so in the log the first time.
 func (s *Source) lost(err error) {
-	s.note(func(st *Status) { st.Connected, st.Error = false, err.Error() })
+	s.note(func(st *Status) { st.Connected, st.Error, st.LastLoss = false, err.Error(), time.Now() })
 	if !s.down {
 		s.options.Log.Warn("etcd: there is no watch; what is in force stays, and it is tried again", "revision", s.cursor, "error", err)
 	}

@@ -53,7 +53,10 @@ func (g *gateway) startControl(context.Context) error {
 	g.source = etcd.NewSource(g.client, options)
 	g.stats.SetStore(g.storeState)
 	g.inBackground(g.keeper.Run)
-	g.holder = control.NewHolder(control.HolderOptions{Engine: g.engine, Stats: g.stats, Health: g.registry.Status, LeaseEnded: g.client.LeaseEnded, Log: g.log})
+	g.holder = control.NewHolder(control.HolderOptions{
+		Engine: g.engine, Stats: g.stats, Health: g.registry.Status, LeaseEnded: g.client.LeaseEnded, Log: g.log,
+		StoreLost: func() time.Time { return g.source.Status().LastLoss },
+	})
 	g.onStop(func(context.Context) error { g.holder.Close(); return nil })
 	g.inBackground(func(ctx context.Context) { _ = g.source.Run(ctx, g.holder) }) // it ends with ctx, and says no more than that
 	g.inBackground(g.confirm)
