@@ -32,6 +32,7 @@ func (x *Exchange) countFailed(try *upstream.Try, c call, e *fault.Error) {
 	if e.Kind == fault.Overloaded {
 		return
 	}
+	x.spendRetry()
 	if x.blames(c, e) {
 		try.Failed(failure(e), x.worker.loop.Now())
 	}

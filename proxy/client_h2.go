@@ -77,6 +77,7 @@ func (p *poolH2) dial(s *upstream.Service, bound time.Duration) (*clientH2, erro
 // take puts a call on the connection. What it has to say already is sent. One that has served as much as the service lets it leaves with the call.
 func (c *clientH2) take(k *callH2) {
 	k.client, k.fresh = c, !c.served
+	k.x.spendRetry()
 	c.used = true
 	c.calls++
 	c.service = k.x.service

@@ -79,14 +79,9 @@ func (x *Exchange) ask(node *upstream.Node, fresh bool) {
 	x.tried[x.tries] = node
 	x.tries++
 	if err != nil {
-		e := x.worker.dialFault(node, err)
-		if e.Kind != fault.Overloaded { // the node was asked for a connection
-			x.spendRetry()
-		}
-		x.callFailed(e)
+		x.callFailed(x.worker.dialFault(node, err))
 		return
 	}
-	x.spendRetry()
 	x.call = call
 	x.resp.Reset(nil)
 	x.send()

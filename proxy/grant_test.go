@@ -78,6 +78,44 @@ func TestAHedgeThatFindsNoStreamIsPaidBack(t *testing.T) {
 	b.answer().want(t, 200, "ok")
 }
 
+// A retry that waits to hear whether its node takes tunnels, and then finds no place for one over HTTP/1.1, was not made.
+func TestARetryThatFindsNoPlaceForATunnelIsNotCounted(t *testing.T) {
+	settle := make(chan struct{})
+	n := newNode(t, func(c *nodeConn) {
+		c.await(settle)
+		speakH2(func(*nodeConn, *h2.Conn, *h2.Stream, *codec.Request) []byte { return nil })(c)
+	})
+	g := newGateway(t, []string{testnet.Reserve(t), n.addr}, overHTTP2, withClock(), withAttempts(2), withService(func(c *upstream.Config) { c.Pool.MaxPerNode = 1 }))
+	g.connect(t).send(get)
+	g.await(t, "the only connection to be in use", func(w *worker) bool {
+		p := w.onlyPoolH2()
+		return p != nil && len(p.clients) == 1 && p.clients[0].open && p.clients[0].calls == 1
+	})
+	made := g.metric(t, "sluice_retries_total")
+	clients, retries := make([]*browser, 2), 0 // of which one is sent to the other node first
+	for i := range clients {
+		clients[i] = g.connect(t)
+		clients[i].send(askWebSocket)
+		g.await(t, "the tunnel to be asked for", func(w *worker) bool { p := w.onlyPoolH2(); return p != nil && len(p.asking) == i+1 })
+	}
+	g.onLoop(func(w *worker) bool {
+		for _, k := range w.onlyPoolH2().asking {
+			retries += k.x.tries - 1
+		}
+		return true
+	})
+	if retries == 0 {
+		t.Fatal("no call is a retry")
+	}
+	close(settle)
+	for _, b := range clients {
+		b.answer().wantError(t, 503, "overloaded")
+	}
+	if more := g.metric(t, "sluice_retries_total") - made; more != 0 {
+		t.Errorf("%v retries are counted, though none was made", more)
+	}
+}
+
 // A retry whose exchange ends in the pause before it was not made: its client has left, or its time is over.
 func TestARetryThatIsNotWaitedForIsPaidBack(t *testing.T) {
 	for name, end := range map[string]func(g *gateway, b *browser){

@@ -34,7 +34,6 @@ func (x *Exchange) hedgeNow() {
 	}
 	x.tried[x.tries] = node
 	x.tries++
-	x.spendRetry()
 	x.worker.stats.Hedge()
 	x.second, x.secondNode = second, node
 	second.sendHead(&x.req)

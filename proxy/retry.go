@@ -28,7 +28,8 @@ func (x *Exchange) grantRetry() bool {
 	return ok
 }
 
-// spendRetry notes that the try under way, which is not the first, has been made.
+// spendRetry notes that the try under way, if it is not the first, has been made: its call has a connection, or its node was asked for one in vain. A call that waits for a stream, or to hear
+// whether there are tunnels, has cost nobody anything yet.
 func (x *Exchange) spendRetry() {
 	if x.grant.Held() {
 		x.grant = upstream.Grant{}

@@ -122,6 +122,7 @@ func (w *worker) dialH1(x *Exchange, node *upstream.Node, fresh bool) (call, err
 		w.spareCalls.Put(k)
 		return nil, err
 	}
+	x.spendRetry()
 	k.start(x, conn)
 	return k, nil
 }
