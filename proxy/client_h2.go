@@ -33,7 +33,7 @@ type clientH2 struct {
 	leaving bool              // it takes no more calls
 	gone    bool
 
-	timer    event.Timer // for the next call, while there is none
+	timer    event.Timer // for the node's settings, while calls wait to hear of them and none is under way
 	doubt    event.Timer // for a sign of life, once a call has got none
 	begun    int64       // loop time
 	lastRead int64       // loop time at which something has come
@@ -101,17 +101,12 @@ func (c *clientH2) release() {
 	c.pool.serve()
 }
 
-// rest keeps the connection for the next call, for as long as the service says.
+// rest keeps the connection for the next call, for as long as the service says: retire ends it then.
 func (c *clientH2) rest() {
-	d := time.Duration(0)
-	if !c.leaving {
-		d = c.conn.Rest(c.service, c.pool.resting()-1)
-	}
-	if d == 0 {
+	c.worker.loop.StopTimer(&c.timer)
+	if c.leaving || !c.conn.Rest(c.service, c.pool.resting()-1) {
 		c.close()
-		return
 	}
-	c.worker.loop.SetTimer(&c.timer, d)
 }
 
 // restUnused lets a connection rest that no call has been put on yet.

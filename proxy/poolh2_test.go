@@ -168,6 +168,22 @@ func TestAConnectionOverHTTP2RestsAsLongAsItMay(t *testing.T) {
 	testnet.Await(t, "the connection to end", func() bool { return n.open() == 0 })
 }
 
+// A connection that rests when its service says something else rests by that from then on, for longer or less long.
+func TestAConnectionOverHTTP2AtRestFollowsItsService(t *testing.T) {
+	for name, total := range map[string]time.Duration{"for longer": 12 * time.Second, "less long": 4 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			g, n := poolGateway(t, func(c *upstream.PoolConfig) { c.IdleTimeout = unit.Duration(8 * time.Second) })
+			g.connect(t).wantGet("ok")
+			g.pass(t, 3*time.Second)
+			config := upstream.Config{Nodes: []upstream.NodeConfig{{Upstream: n.addr}}, HTTP2: true}
+			config.Pool.IdleTimeout = unit.Duration(total)
+			g.registry.Update("s", &config, nil)
+			g.runOut(t, total-3*time.Second, func(w *worker) bool { return w.onlyPoolH2() != nil })
+			testnet.Await(t, "the connection to end", func() bool { return n.open() == 0 })
+		})
+	}
+}
+
 // A connection that is opened before anybody asks rests as any other: as long as the service says, and only while nobody needs its place more.
 func TestAConnectionOverHTTP2ThatNobodyHasUsedRests(t *testing.T) {
 	g, _ := poolGateway(t, func(c *upstream.PoolConfig) { c.Preconnect, c.IdleTimeout = 1, unit.Duration(5*time.Second) })

@@ -31,7 +31,7 @@ type Conn struct {
 	node      *Node
 	pool      *pool
 	tls       *nodeTLS      // that it was made with; nil = none
-	timer     event.Timer   // idle timeout
+	timer     event.Timer   // idle timeout; once it is given up, for its last bytes
 	idleLimit time.Duration // what the node said it keeps an idle connection for; 0 = nothing
 	idleSince int64         // loop time
 	born      int64         // loop time
@@ -98,14 +98,17 @@ func (c *Conn) Aged(s *Service) bool {
 	return s.pool.maxAge > 0 && time.Duration(c.Loop().Now()-c.born) >= s.pool.maxAge
 }
 
-// Rest reports for how long a shared connection may be kept on which no exchange is under way, as others of its worker are; 0 = it may not.
-func (c *Conn) Rest(s *Service, others int) time.Duration {
-	if others >= s.pool.maxIdle || c.wantedElsewhere() || c.node.surplus() {
-		return 0
+// Rest lets a shared connection rest on which no exchange is under way, beside that many others of its worker. Its owner is told to retire it once it has rested for as long as it may, by
+// what its service says then. Rest reports false where it may not rest at all.
+func (c *Conn) Rest(s *Service, others int) bool {
+	d := c.idleTime(s)
+	if d <= 0 || others >= s.pool.maxIdle || c.wantedElsewhere() || c.node.surplus() {
+		return false
 	}
 	c.resting = true
 	c.idleSince = c.Loop().Now()
-	return max(c.idleTime(s), 0)
+	c.Loop().SetTimer(&c.timer, d)
+	return true
 }
 
 // ClosedAtRest notes that the node has ended a shared connection on which no exchange was under way.
