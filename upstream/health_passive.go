@@ -96,6 +96,7 @@ func (s *serviceState) followEjection(n *Node, was uint32, f Failure) {
 	switch {
 	case n.retired.Load() || s.closed || p == nil:
 		s.clearEjected(n)
+		s.musterSoon() // a roster that was made in between is without it
 		return
 	case n.health.Load()&ejected == 0: // what ends ejections has been quicker
 		return

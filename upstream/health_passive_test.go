@@ -190,3 +190,25 @@ func TestTwoWorkersEjectANodeOnce(t *testing.T) {
 		t.Errorf("%d lines were logged", *records)
 	}
 }
+
+// A worker sets a node's bit before anybody holds the lock: where ejecting is switched off in that moment, and the roster made while the bit is still set, the node is back all the same.
+func TestANodeThatIsEjectedWhileEjectingIsSwitchedOffIsAskedAgain(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(t, 3, passive(nil))
+		defer c.Close()
+		c.open()
+		s, n := c.service.state, c.node(1)
+		if !s.mayEject() {
+			t.Fatal("no node may be ejected")
+		}
+		s.mu.Lock()
+		c.config.Health.Passive = nil
+		s.watchHealth()
+		was := n.health.Or(ejected) // by a worker, which has read the policy of before
+		s.muster()
+		s.followEjection(n, was, FailedConnect)
+		s.mu.Unlock()
+		c.want(0, 1, 2)
+	})
+}
