@@ -11,6 +11,7 @@ import (
 // others is the last good version of every resource that is neither route, service nor node.
 type others struct {
 	consumers    map[string]*Consumer
+	claims       claims // of those
 	certificates map[string]*Certificate
 	settings     map[string][]byte // checked values
 	changed      bool              // the settings have, since configure was called
@@ -29,7 +30,7 @@ type others struct {
 }
 
 func newOthers() others {
-	return others{consumers: make(map[string]*Consumer), certificates: make(map[string]*Certificate), settings: make(map[string][]byte),
+	return others{consumers: make(map[string]*Consumer), claims: claims{ids: make(map[Claim][]string)}, certificates: make(map[string]*Certificate), settings: make(map[string][]byte),
 		issued: make(map[string]*tls.Certificate), challenges: make(map[string]*Challenge)}
 }
 
@@ -41,6 +42,7 @@ func (o *others) put(kind Kind, id string, value []byte) error {
 		if err != nil {
 			return err
 		}
+		o.claims.change(id, o.consumers[id], c)
 		o.consumers[id] = c
 	case Certificates:
 		c, err := DecodeCertificate(id, value)
@@ -63,6 +65,7 @@ func (o *others) put(kind Kind, id string, value []byte) error {
 func (o *others) remove(kind Kind, id string) {
 	switch kind {
 	case Consumers:
+		o.claims.change(id, o.consumers[id], nil)
 		delete(o.consumers, id)
 	case Certificates:
 		if _, there := o.certificates[id]; there {

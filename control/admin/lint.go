@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -109,52 +108,6 @@ func documentWarnings(key string, value []byte) (list []Warning) {
 	return list
 }
 
-// sharedCredentials warns of each consumer that has a credential of one before it in the order of ids: of all or, where edits put some, of what those have to do with. What the two
-// have in common is a secret.
-func sharedCredentials(entries []control.Entry, edits []control.Edit) (list []Warning) {
-	all, put := make(map[string]*control.Consumer), make(map[string]bool)
-	take := func(key string, value []byte) {
-		_, id, _ := control.SplitKey(key)
-		delete(all, id)
-		if c, err := control.DecodeConsumer(id, value); err == nil {
-			all[id] = c
-		}
-	}
-	for _, e := range entries {
-		take(e.Key, e.Value)
-	}
-	for _, e := range edits {
-		if kind, id, _ := control.SplitKey(e.Key); kind == control.Consumers {
-			put[id] = true
-			take(e.Key, e.After)
-		}
-	}
-	first := make(map[control.Claim]string)
-	for _, id := range slices.Sorted(maps.Keys(all)) {
-		for _, claim := range all[id].Claims() {
-			other, taken := first[claim]
-			if !taken {
-				first[claim] = id
-				continue
-			}
-			if len(edits) > 0 && len(list) == mostWarnings {
-				return list
-			}
-			if len(edits) == 0 || put[id] || put[other] {
-				text := claim.Path + " is also that of consumers/" + other + ": a request that shows it may be taken for either"
-				list = append(list, Warning{Resource: string(control.Consumers) + "/" + id, Code: control.WarnDuplicate, Message: text})
-			}
-		}
-	}
-	return list
-}
-
-// putsConsumer reports whether an edit puts a consumer.
-func putsConsumer(e control.Edit) bool {
-	kind, _, _ := control.SplitKey(e.Key)
-	return kind == control.Consumers && e.After != nil
-}
-
 // lint is what there is to say of a change that is valid.
 type lint struct {
 	warnings []Warning
@@ -204,10 +157,8 @@ func (s *resources) lint(ctx context.Context, edits []control.Edit, affected boo
 			l.warnings = append(l.warnings, documentWarnings(e.Key, e.After)...)
 		}
 	}
-	if slices.ContainsFunc(edits, putsConsumer) {
-		if entries, _, err := s.store.List(ctx, control.Consumers.Folder(), "", 0); err == nil { // else it is not known, and a warning must be true
-			l.warnings = append(l.warnings, sharedCredentials(entries, edits)...)
-		}
+	if len(edits) > 0 { // of none, all would be meant
+		l.warnings = append(l.warnings, sharedCredentials(s.rivals(ctx, edits), edits)...)
 	}
 	if s.snapshot == nil {
 		return l

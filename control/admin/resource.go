@@ -38,14 +38,15 @@ const attempts = 16
 
 // resources does what the calls under /v1/<kind> say.
 type resources struct {
-	store    control.Store
-	journal  *control.Journal
-	snapshot func() *proxy.Snapshot // what is in force; nil = not known
-	log      *slog.Logger
+	store     control.Store
+	journal   *control.Journal
+	snapshot  func() *proxy.Snapshot                       // what is in force; nil = not known
+	claimants func(claim control.Claim, most int) []string // see Deps; nil = not known
+	log       *slog.Logger
 }
 
 func newResources(d Deps) *resources {
-	return &resources{store: d.Store, journal: control.NewJournal(d.Store, d.Log), snapshot: d.Snapshot, log: d.Log}
+	return &resources{store: d.Store, journal: control.NewJournal(d.Store, d.Log), snapshot: d.Snapshot, claimants: d.Claimants, log: d.Log}
 }
 
 // reply is the answer about one resource, or a plan.

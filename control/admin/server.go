@@ -43,6 +43,8 @@ type Deps struct {
 	Explain func(ctx context.Context, head []byte, from netip.Addr) (*proxy.Explanation, error)
 	// Snapshot returns what is in force, for finding out what a change would do to other routes; nil = nobody can.
 	Snapshot func() *proxy.Snapshot
+	// Claimants returns up to so many consumers in force that have a claim, by id and in that order; nil = nobody knows.
+	Claimants func(claim control.Claim, most int) []string
 
 	// Uncertified reports whether a listener takes TLS without any certificate to show; nil = none does.
 	Uncertified func() bool

@@ -190,7 +190,7 @@ func (g *gateway) startAdmin(context.Context) error {
 	g.admin = admin.New(admin.Deps{
 		Store: g.store, Token: token, Version: Version, Workers: len(g.server.Loops()), Log: g.log,
 		Status: g.engine.Status, Source: g.sourceStatus, Held: g.holder.Held,
-		Nodes: g.registry.Status, Explain: g.server.Explain, Snapshot: g.server.Snapshot, Uncertified: g.server.Uncertified,
+		Nodes: g.registry.Status, Explain: g.server.Explain, Snapshot: g.server.Snapshot, Claimants: g.engine.Claimants, Uncertified: g.server.Uncertified,
 		Ready: func() bool { return g.listened.Load() && !g.draining.Load() },
 		Stats: g.stats,
 	})
