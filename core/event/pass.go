@@ -34,7 +34,7 @@ func (l *Loop) Passed() uint64 { return l.pipes.bytes }
 
 // passing returns where what comes next is to go, with a pipe to take it there, or nil where it has to be read.
 func (c *Conn) passing() (dst *Conn, most int64) {
-	if !c.plenty || c.r < c.w {
+	if !c.plenty || c.r < c.w || c.loop.pipes.off {
 		return nil, 0
 	}
 	dst, most = c.handler.(Passer).PassTo(c)
@@ -80,8 +80,7 @@ func (c *Conn) pass(dst *Conn, most int64) bool {
 		c.more = false
 		c.settle()
 	case cannotSplice(errno):
-		c.loop.pipes.off, c.passes = true, false
-		c.loop.opts.Logger.Warn("event: nothing passes from socket to socket", "reason", errno)
+		c.loop.passNothing(errno)
 		return true
 	case errno != 0:
 		c.fail(fmt.Errorf("event: splice: %w", errno))
@@ -89,6 +88,12 @@ func (c *Conn) pass(dst *Conn, most int64) bool {
 		c.end()
 	}
 	return false
+}
+
+// passNothing notes that the kernel does not splice: from here on everything is read and written.
+func (l *Loop) passNothing(reason unix.Errno) {
+	l.pipes.off = true
+	l.opts.Logger.Warn("event: nothing passes from socket to socket", "reason", reason)
 }
 
 // drainPipe sends what the pipe holds, as far as the kernel takes it, and gives the pipe back when it is empty.
@@ -99,6 +104,10 @@ func (c *Conn) drainPipe() {
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN:
 			c.full = true
+			return
+		case cannotSplice(errno):
+			c.loop.passNothing(errno)
+			c.unpipe()
 			return
 		case errno != 0:
 			c.breakWith(fmt.Errorf("event: splice: %w", errno))
@@ -112,6 +121,31 @@ func (c *Conn) drainPipe() {
 		}
 	}
 	c.dropPipe()
+}
+
+// unpipe sends what the pipe holds as what was written before all that is queued, since the kernel takes it in no other way.
+func (c *Conn) unpipe() {
+	behind := c.queue
+	c.queue = nil
+	buf := c.loop.buffers.get(readSize)
+	for c.pipe != nil && c.pipe.held > 0 {
+		switch n, errno := sysRead(c.pipe.r, buf); {
+		case errno == unix.EINTR:
+		case errno != 0 || n == 0: // it holds so many bytes, and nobody else reads them
+			c.breakWith(fmt.Errorf("event: read a pipe: %w", unix.EIO))
+		default:
+			c.enqueue(buf[:n])
+			c.pipe.held -= n
+		}
+	}
+	c.loop.buffers.put(buf)
+	if behind != nil {
+		p, _ := behind.Next(behind.Len()) // never more than there is
+		c.enqueue(p)
+		_ = behind.Close()
+	}
+	c.dropPipe()
+	c.sendQueue()
 }
 
 // dropPipe gives the pipe up, with what it holds.

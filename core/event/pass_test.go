@@ -341,6 +341,51 @@ func TestWhatCannotPassIsCopied(t *testing.T) {
 	}
 }
 
+// spoilDrains has the kernel refuse from now on to take anything out of a pipe.
+func spoilDrains(l *Loop, errno unix.Errno) {
+	splice := l.pipes.splice
+	l.pipes.splice = func(from, to, n int) (int, unix.Errno) {
+		if held, err := unix.FcntlInt(uintptr(from), unix.F_GETPIPE_SZ, 0); err == nil && held > 0 {
+			return -1, errno
+		}
+		return splice(from, to, n)
+	}
+}
+
+// What is in a pipe that the kernel does not take from there is sent as if it had been written: nobody's connection breaks, and all comes in its order.
+func TestWhatCannotLeaveItsPipeIsWritten(t *testing.T) {
+	for name, errno := range map[string]unix.Errno{"EINVAL": unix.EINVAL, "EPERM": unix.EPERM} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, Options{})
+			r.do(func() { spoilDrains(r.Loop, errno) })
+			data := long(3 << 20)
+			from, _, source, sink := r.passage(int64(len(data)))
+			wantWhole(t, source, sink, data)
+			r.do(func() {
+				if from.moved == 0 || from.moved > passSize || from.reads+from.moved != int64(len(data)) {
+					t.Errorf("%d bytes have passed, %d were read", from.moved, from.reads)
+				}
+			})
+			r.wantPipes(0)
+		})
+		t.Run(name+", with more behind it", func(t *testing.T) {
+			r := start(t, Options{})
+			from, to, _, sink, data := r.fill(16 << 20)
+			var passed int
+			r.do(func() {
+				spoilDrains(r.Loop, errno)
+				from.conn.Close()
+				from.conn, passed = nil, int(from.moved+from.reads)
+				to.conn.Write(long(100_000))
+				to.conn.Shutdown()
+			})
+			if got := hearEnd(t, sink); !bytes.Equal(got, append(bytes.Clone(data[:passed]), long(100_000)...)) {
+				t.Errorf("%d bytes have come, want %d, and in their order", len(got), passed+100_000)
+			}
+		})
+	}
+}
+
 // A kernel that has refused a pipe is asked again after a while, and not for every read.
 func TestPipesAreAskedForAgain(t *testing.T) {
 	asked := 0

@@ -280,11 +280,24 @@ func (c *Conn) enqueue(p []byte) {
 	_ = c.queue.Flush()
 }
 
-// drainQueue sends what is queued, as far as the kernel takes it.
+// drainQueue sends what waits, as far as the kernel takes it, and then what was written meanwhile.
 func (c *Conn) drainQueue() {
 	if c.pipe != nil && c.broken == nil {
 		c.drainPipe()
 	}
+	c.sendQueue()
+	c.flush()
+	if c.congested && c.pipe == nil && c.Queued() <= lowWater {
+		c.congested, c.congestMarked = false, true
+		c.loop.markReady(c)
+	}
+	if c.layer != nil && c.more && c.Queued() <= lowWater {
+		c.loop.markReady(c) // readLayer had stopped
+	}
+}
+
+// sendQueue sends what is queued, as far as the kernel takes it.
+func (c *Conn) sendQueue() {
 	for c.queue != nil && !c.full && c.broken == nil {
 		nodes := c.queue.GetBytes(c.loop.nodes[:])
 		iov, total := c.loop.iov[:0], 0
@@ -296,14 +309,6 @@ func (c *Conn) drainQueue() {
 		if n := c.sendVector(iov, total); c.queue != nil {
 			c.dropQueued(n)
 		}
-	}
-	c.flush()
-	if c.congested && c.pipe == nil && c.Queued() <= lowWater {
-		c.congested, c.congestMarked = false, true
-		c.loop.markReady(c)
-	}
-	if c.layer != nil && c.more && c.Queued() <= lowWater {
-		c.loop.markReady(c) // readLayer had stopped
 	}
 }
 
