@@ -13,12 +13,12 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"sluice/internal/network"
 )
 
-// perSource is how many connections one source address opens before the next has its turn. The kernel gives out some 28,000 ports (net.ipv4.ip_local_port_range)
-// for one pair of addresses and a port, those that still wait for their last packets included; a third of them is always free.
+// perSource is how many connections one source address opens before the next has its turn: a third of the ports that it has.
 const perSource = 8_000
 
 // dialer opens connections to one address from 127.0.0.2 on. Any goroutine may use it.
@@ -30,20 +30,7 @@ type dialer struct {
 // dial opens a connection.
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	n := d.opened.Add(1) - 1
-	nd := net.Dialer{
-		Timeout: 10 * time.Second, KeepAlive: -1,
-		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+n/perSource%250))},
-		// The port is chosen at connect, when it is known to whom: a port chosen at bind would be taken for all of them (ip(7)).
-		Control: func(_, _ string, c syscall.RawConn) error {
-			const ipBindAddressNoPort = 24
-			var err error
-			ctlErr := c.Control(func(fd uintptr) {
-				err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
-			})
-			return errors.Join(ctlErr, err)
-		},
-	}
-	return nd.DialContext(ctx, "tcp", d.addr)
+	return network.From(net.IPv4(127, 0, 0, byte(2+n/perSource%250))).DialContext(ctx, "tcp", d.addr)
 }
 
 // question is one request whose answer can be told from every other: the origin says which id it had, what it counted over the body, and sends the body back.

@@ -3,11 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,15 +36,19 @@ const (
 	lateTime     = 20 * time.Second
 
 	spareDescriptors = 500 // for all that is not a connection of the load
+
+	// While nothing works, for the pool towards the origin and what the store opens at times, beside what the gateway has open already.
+	spareWhileIdle = 64
 )
 
 // idleConf keeps idle connections for as long as any run takes.
 const idleConf = "timeouts: {keep_alive: 24h}\n"
 
-// idleActive holds idle connections beside active ones.
+// idleActive holds idle connections, as many as the gateway may, then some fewer beside active ones.
 func idleActive(ctx context.Context, h *harness, r *report) error {
 	began := time.Now()
-	if err := h.fitDescriptors(); err != nil {
+	limit, err := raiseDescriptors(uint64(h.size.idle + 2*h.size.active + spareDescriptors))
+	if err != nil {
 		return err
 	}
 	g, o, err := startPair(ctx, h, idleConf, 0, "soak", "2s")
@@ -59,152 +61,51 @@ func idleActive(ctx context.Context, h *harness, r *report) error {
 	if err != nil {
 		return err
 	}
-	d := &dialer{addr: g.addr}
-	idle, err := h.openMeasured(ctx, g, d, r)
-	defer func() { closeAll(idle) }()
+	most, rest, err := h.fitDescriptors(int(limit), before.process.fds)
 	if err != nil {
 		return err
 	}
-	if err := h.hold(ctx, g, d, r, max(h.size.duration-time.Since(began), h.size.duration/2)); err != nil {
+	c, err := h.startHolding(ctx, g, "soak")
+	if err != nil {
 		return err
 	}
-	dead, why := stillThere(idle)
-	r.must(dead == 0, "idle connections that no longer answer", firstOf(dead, why), fmt.Sprintf("0 of %d", len(idle)))
-	closeAll(idle)
-	idle = nil
+	defer c.close()
+	if err := h.measureHeld(ctx, g, c, most, r); err != nil {
+		return err
+	}
+	if err := c.hold(rest); err != nil {
+		return err
+	}
+	d := &dialer{addr: g.addr}
+	if err := h.work(ctx, g, d, r, max(h.size.duration-time.Since(began), h.size.duration/2)); err != nil {
+		return err
+	}
+	alive, why := c.ask()
+	r.must(alive == rest && why == nil, "idle connections that no longer answer", firstOf(int64(rest-alive), why), fmt.Sprintf("0 of %d", rest))
+	c.close()
 	g.awaitBack(ctx, r, before)
 	return nil
 }
 
 func firstOf(n int64, why error) string {
-	if n == 0 {
+	if n == 0 && why == nil {
 		return "0"
 	}
 	return fmt.Sprintf("%d: %v", n, why)
 }
 
-// fitDescriptors makes room for the connections, or fewer of them. Both this process and the gateway have one descriptor for each client and one for each
-// connection between gateway and origin, of which there may be as many as there are active clients.
-func (h *harness) fitDescriptors() error {
-	want := h.size.idle + 2*h.size.active + spareDescriptors
-	have, err := raiseDescriptors(uint64(want))
-	if err != nil {
-		return err
+// fitDescriptors returns how many idle connections the gateway can hold with so many descriptors when it has some open, and how many of them beside the active ones. Those need two
+// each, of this process too: one for the client, one between gateway and origin.
+func (h *harness) fitDescriptors(limit, open int) (most, beside int, err error) {
+	most = min(h.size.idle, limit-open-spareWhileIdle)
+	beside = min(h.size.idle, limit-2*h.size.active-spareDescriptors)
+	if beside < 100 {
+		return 0, 0, fmt.Errorf("%d descriptors are all that this process may have: too few for %d active connections", limit, h.size.active)
 	}
-	if int(have) >= want {
-		return nil
+	if beside < h.size.idle {
+		h.say("%d descriptors are all that the gateway may have (ulimit -Hn): %d of %d idle connections, and %d beside the active ones", limit, most, h.size.idle, beside)
 	}
-	h.size.idle = int(have) - 2*h.size.active - spareDescriptors
-	if h.size.idle < 0 {
-		return fmt.Errorf("%d descriptors are all that this process may have: too few for %d active connections", have, h.size.active)
-	}
-	h.say("only %d descriptors may be had (ulimit -Hn), %d are needed: scaled down to %d idle connections", have, want, h.size.idle)
-	return nil
-}
-
-// openMeasured opens the idle connections and notes what one costs. It returns what it has opened, also beside an error. A quarter of them is opened before
-// the first look, so that the heap has its size and what it has in reserve is taken: a program that hoards would seem to get its connections for nothing.
-func (h *harness) openMeasured(ctx context.Context, g *gateway, d *dialer, r *report) ([]net.Conn, error) {
-	conns, err := openIdle(ctx, d, h.size.idle/4)
-	if err != nil {
-		return conns, err
-	}
-	before, err := g.settle(ctx)
-	if err != nil {
-		return conns, err
-	}
-	liveBefore, err := g.liveHeap(ctx)
-	if err != nil {
-		return conns, err
-	}
-	more, err := openIdle(ctx, d, h.size.idle-len(conns))
-	conns = append(conns, more...)
-	if err != nil {
-		return conns, err
-	}
-	after, err := g.settle(ctx)
-	if err != nil {
-		return conns, err
-	}
-	liveAfter, err := g.liveHeap(ctx)
-	if err != nil {
-		return conns, err
-	}
-	n := int64(len(more))
-	judgeCost(r, "RSS of one idle connection", after.process.rss-before.process.rss, n)
-	judgeCost(r, "live heap of one idle connection", liveAfter-liveBefore, n)
-	r.note("kernel memory of one, both ends, the machine's other work included",
-		fmt.Sprintf("%d bytes", (after.kernel.sum()-before.kernel.sum())/n))
-	r.must(after.downstream == len(conns), "connections that the gateway counts", fmt.Sprint(after.downstream), fmt.Sprint(len(conns)))
-	h.say("%d idle connections open, RSS %s", len(conns), mib(after.process.rss))
-	return conns, nil
-}
-
-// judgeCost notes what n connections have cost.
-func judgeCost(r *report, what string, bytes, n int64) {
-	measured := fmt.Sprintf("%d bytes, over %d connections", bytes/n, n)
-	if n < leastForCost {
-		r.note(what, measured)
-		return
-	}
-	r.must(bytes/n < mostPerIdle, what, measured, fmt.Sprintf("< %d bytes", mostPerIdle))
-}
-
-// openers is how many connections have their request in flight at once while they are opened: few, so that the pool towards the origin stays small.
-const openers = 16
-
-// openIdle opens connections that have each had one right answer. It returns what it has opened, also beside an error.
-func openIdle(ctx context.Context, d *dialer, n int) ([]net.Conn, error) {
-	conns := make([]net.Conn, n)
-	errs := make([]error, openers)
-	var wg sync.WaitGroup
-	for k := range openers {
-		wg.Go(func() {
-			br := bufio.NewReader(nil)
-			for i := k; i < n && errs[k] == nil && ctx.Err() == nil; i += openers {
-				if conns[i], errs[k] = d.dial(ctx); errs[k] == nil {
-					errs[k] = askIdle(conns[i], br, "idle"+strconv.Itoa(i))
-				}
-			}
-		})
-	}
-	wg.Wait()
-	var open []net.Conn
-	for _, c := range conns {
-		if c != nil {
-			open = append(open, c)
-		}
-	}
-	return open, errors.Join(errors.Join(errs...), ctx.Err())
-}
-
-// askIdle asks one small question and leaves the connection without a deadline.
-func askIdle(c net.Conn, br *bufio.Reader, id string) error {
-	br.Reset(c)
-	if err := askRight(c, br, &question{path: "/soak/echo", id: id}); err != nil {
-		return err
-	}
-	return c.SetDeadline(time.Time{})
-}
-
-// stillThere asks every idle connection once more. It returns how many do not answer, and why the first did not.
-func stillThere(conns []net.Conn) (dead int64, why error) {
-	var count atomic.Int64
-	var once sync.Once
-	var wg sync.WaitGroup
-	for k := range openers {
-		wg.Go(func() {
-			br := bufio.NewReader(nil)
-			for i := k; i < len(conns); i += openers {
-				if err := askIdle(conns[i], br, "again"+strconv.Itoa(i)); err != nil {
-					count.Add(1)
-					once.Do(func() { why = err })
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return count.Load(), why
+	return most, beside, nil
 }
 
 func closeAll(conns []net.Conn) {
@@ -213,8 +114,8 @@ func closeAll(conns []net.Conn) {
 	}
 }
 
-// hold runs the active connections for a time, and judges what the gateway was like meanwhile.
-func (h *harness) hold(ctx context.Context, g *gateway, d *dialer, r *report, lasting time.Duration) error {
+// work runs the active connections for a time, and judges what the gateway was like meanwhile.
+func (h *harness) work(ctx context.Context, g *gateway, d *dialer, r *report, lasting time.Duration) error {
 	h.say("%d active connections, %d requests/s, for %v", h.size.active, h.size.rate, lasting.Round(time.Second))
 	working, stop := context.WithCancel(ctx)
 	a := &activity{}

@@ -8,7 +8,7 @@
 // API), and looks at it from outside: through its listener, its metrics and /proc. Client, gateway and origins are on 127.0.0.0/8; nothing else is
 // talked to. Every scenario has a gateway and origins of its own:
 //
-//	idle-active    many idle connections beside some that work: memory, descriptors, goroutines, and the cost of an idle connection
+//	idle-active    as many idle connections as the gateway may have, and what one costs; then some beside others that work: memory, descriptors, goroutines
 //	slow-download  clients that take a large answer slowly: the gateway must not hold what they have not taken
 //	slow-upload    the same towards a slow origin, with a Content-Length and in chunks
 //	origin-chaos   origins that are killed, restarted, silent, or talk nonsense
@@ -64,6 +64,7 @@ var scenarios = []scenario{
 // harness is what a scenario is given.
 type harness struct {
 	binary string
+	hold   string // tools/hold
 	dir    string // for this scenario's files
 	out    io.Writer
 	size   sizes
@@ -163,6 +164,10 @@ func soak(ctx context.Context, o *options, out io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	hold, err := build(ctx, "sluice/tools/hold", filepath.Join(dir, "hold"))
+	if err != nil {
+		return false, err
+	}
 	var reports []*report
 	for _, s := range scenarios {
 		d := o.duration * time.Duration(s.share) / 100
@@ -173,7 +178,7 @@ func soak(ctx context.Context, o *options, out io.Writer) (bool, error) {
 		default:
 			continue
 		}
-		h := &harness{binary: binary, dir: filepath.Join(dir, s.name), out: out, size: o.sizes(d)}
+		h := &harness{binary: binary, hold: hold, dir: filepath.Join(dir, s.name), out: out, size: o.sizes(d)}
 		reports = append(reports, h.run(ctx, s))
 		if ctx.Err() != nil {
 			break
@@ -206,10 +211,14 @@ func gatewayBinary(ctx context.Context, given, dir string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
 	}
-	binary := filepath.Join(dir, "sluice")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "sluice").CombinedOutput()
+	return build(ctx, "sluice", filepath.Join(dir, "sluice"))
+}
+
+// build makes a program of this module, and returns where it is.
+func build(ctx context.Context, what, binary string) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, what).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build the gateway: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", what, err, out)
 	}
 	return binary, nil
 }

@@ -16,6 +16,10 @@ func TestGatewayHoldsUnderEveryScenario(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hold, err := build(t.Context(), "sluice/tools/hold", t.TempDir()+"/hold")
+	if err != nil {
+		t.Fatal(err)
+	}
 	size := sizes{
 		duration: 2 * time.Second, sample: 50 * time.Millisecond, idle: 400, active: 40, rate: 400, body: 128 << 20,
 		clients: 64, crowd: 200, patience: time.Second, seed: 1,
@@ -25,7 +29,7 @@ func TestGatewayHoldsUnderEveryScenario(t *testing.T) {
 	}
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			h := &harness{binary: binary, dir: t.TempDir() + "/run", out: t.Output(), size: size}
+			h := &harness{binary: binary, hold: hold, dir: t.TempDir() + "/run", out: t.Output(), size: size}
 			r := h.run(t.Context(), s)
 			if !printTable(t.Output(), []*report{r}) {
 				t.Error("a verdict is FAIL")

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestMain also is the processes that the test starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "-from" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// listening counts the connections that are open, by the address of the other end.
+type listening struct {
+	open atomic.Int64
+	from [256]atomic.Int64 // by the last part of the address
+}
+
+func (l *listening) state(c net.Conn, state http.ConnState) {
+	from := &l.from[c.RemoteAddr().(*net.TCPAddr).IP.To4()[3]]
+	switch state {
+	case http.StateNew:
+		l.open.Add(1)
+		from.Add(1)
+	case http.StateClosed:
+		l.open.Add(-1)
+		from.Add(-1)
+	}
+}
+
+// Connections are spread over processes with addresses of their own, and are as many as the last line has said; those that are there are told from those that answer.
+func TestItHoldsWhatItIsToldToHold(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		var l listening
+		var wrong atomic.Bool
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Id", r.Header.Get("X-Id"))
+			if wrong.Load() {
+				w.Header().Set("X-Id", "another")
+			}
+			_, _ = io.WriteString(w, "rest\r\n")
+		}))
+		server.Config.ConnState = l.state
+		if secure {
+			server.StartTLS()
+		} else {
+			server.Start()
+		}
+		h := newHands([]string{"-body", "rest\r\n", "-echo", "X-Id", server.URL + "/"})
+		h.perHand = 3
+		tell := func(line string) string {
+			var out strings.Builder
+			serve(h, strings.NewReader(line+"\n"), &out)
+			return strings.TrimSuffix(out.String(), "\n")
+		}
+		for _, step := range []struct {
+			line, answer string
+			from         []int64 // 127.0.0.2, 3 and 4
+		}{
+			{"7", "7", []int64{3, 3, 1}}, {"ask", "7", []int64{3, 3, 1}}, {"4", "4", []int64{3, 1, 0}}, {"8", "8", []int64{3, 3, 2}}, {"0", "0", []int64{0, 0, 0}}, {"2", "2", []int64{2, 0, 0}},
+		} {
+			if got := tell(step.line); got != step.answer {
+				t.Errorf("TLS %v: %q is answered with %q, want %q", secure, step.line, got, step.answer)
+			}
+			now := func() []int64 { return []int64{l.from[2].Load(), l.from[3].Load(), l.from[4].Load()} }
+			for until := time.Now().Add(10 * time.Second); !slices.Equal(now(), step.from); time.Sleep(time.Millisecond) {
+				if time.Now().After(until) {
+					t.Fatalf("TLS %v: after %q there are %d connections, want %d", secure, step.line, now(), step.from)
+				}
+			}
+		}
+		wrong.Store(true)
+		for _, line := range []string{"ask", "5", "tea", "-1"} {
+			if got := tell(line); !strings.Contains(got, " ") {
+				t.Errorf("TLS %v: %q is answered with %q, and no reason", secure, line, got)
+			}
+		}
+		h.close()
+		server.Close()
+		if n := l.open.Load(); n != 0 {
+			t.Errorf("TLS %v: %d connections are left", secure, n)
+		}
+	}
+}
+
+func TestWrongArgumentsOfHoldAreRefused(t *testing.T) {
+	for _, args := range []string{"", "127.0.0.1:80", "http://127.0.0.1/", "ftp://127.0.0.1:80/", "-from tea http://127.0.0.1:80/", "-nothing http://127.0.0.1:80/", "http://127.0.0.1:80/ more"} {
+		if opt, err := parse(strings.Fields(args), io.Discard); err == nil {
+			t.Errorf("%q is %s", args, fmt.Sprint(opt))
+		}
+	}
+}
