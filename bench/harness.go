@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // harness owns a temporary folder, the origin and the rivals. Used from the main goroutine only.
@@ -28,10 +29,8 @@ type harness struct {
 
 // newHarness starts the origin. On an error nothing is left running.
 func newHarness(ctx context.Context, opt *options, log io.Writer) (*harness, error) {
-	for _, name := range []string{"wrk", "nginx"} { // nginx is the origin in any case
-		if _, err := exec.LookPath(name); err != nil {
-			return nil, fmt.Errorf("%w; install it, or run bench/run as root where apt-get works", err)
-		}
+	if err := haveTools(opt.tools()); err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "sluice-bench-")
 	if err != nil {
@@ -44,6 +43,20 @@ func newHarness(ctx context.Context, opt *options, log io.Writer) (*harness, err
 	}
 	h.fixed = len(h.processes)
 	return h, nil
+}
+
+// haveTools names all programs that are missing.
+func haveTools(names []string) error {
+	var missing []string
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return fmt.Errorf("missing: %s; install them, or use bench/run as root where there is apt-get", strings.Join(missing, ", "))
 }
 
 // use makes all rivals run with a setup, and checks that each does the job. Those of another setup are ended first: they would take memory and
@@ -73,24 +86,42 @@ func (h *harness) use(ctx context.Context, s setup) error {
 
 // add starts one rival and checks its job.
 func (h *harness) add(ctx context.Context, name string, run start, s setup) error {
+	r, err := h.begin(ctx, name, run, s)
+	if err != nil {
+		return err
+	}
+	return checkJob(ctx, r)
+}
+
+// begin starts one rival, and keeps how it is configured for the report.
+func (h *harness) begin(ctx context.Context, name string, run start, s setup) (*rival, error) {
 	fmt.Fprintf(h.log, "starting %s: %s\n", name, s)
 	dir, err := h.subdir(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, err := run(ctx, h, dir, s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h.rivals = append(h.rivals, r)
-	if r.config != "" {
-		text, err := os.ReadFile(r.config)
-		if err != nil {
-			return err
-		}
-		h.configs[r.configName()] = r.redact(string(text))
+	return r, h.keepConfig(r)
+}
+
+// keepConfig keeps a rival's configuration, and what it was told beside that, for the report.
+func (h *harness) keepConfig(r *rival) error {
+	if r.config == "" {
+		return nil
 	}
-	return checkJob(ctx, r)
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		return err
+	}
+	h.configs[r.configName()] = r.redact(string(text))
+	if r.admin != nil {
+		h.configs[r.toldName()] = r.admin.told.String()
+	}
+	return nil
 }
 
 // subdir makes an empty folder for one process, with the tmp that nginx wants.

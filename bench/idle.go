@@ -1,24 +1,31 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"sync"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
 func aboutIdle(o *options) string {
-	return fmt.Sprintf("%d keep-alive connections, opened in %d steps, that have had one answer each and then say nothing", o.idle, idleSteps)
+	return fmt.Sprintf("%s to %s keep-alive connections that have had one answer each and then say nothing", thousands(firstIdle), thousands(float64(o.idle)))
 }
 
-// idleSteps is in how many steps the connections are opened. Growth is counted from the end of the first: what that fills is the room that a heap has free.
-const idleSteps = 4
+// firstIdle is the first number of connections at which memory counts: they fill the room that a heap has free.
+const firstIdle = 1000
+
+// spareWhileIdle is for what a gateway may open beside the idle connections: some to the origin, and the harness's questions.
+const spareWhileIdle = 64
+
+// idleSteps are the numbers of connections at which a rival is looked at: none, firstIdle, three between, and most.
+func idleSteps(most int) []int {
+	return []int{0, firstIdle, most / 4, most / 2, most * 3 / 4, most}
+}
 
 // idleStep is what a rival holds with so many idle connections.
 type idleStep struct {
@@ -27,151 +34,174 @@ type idleStep struct {
 	Live        *float64 `json:"live_bytes,omitempty"` // of the heap and the stacks, garbage left out; of a program in Go that tells
 }
 
-// idleResult is what idle connections cost one rival, step by step. The first step has none.
-type idleResult []idleStep
-
-// perConnection returns the growth for each connection behind the first step's, in KiB; live is from no connection on, since nothing hides in it.
-func (r idleResult) perConnection() (rss, anon, live float64) {
-	none, first, last := r[0], r[1], r[len(r)-1]
-	n := float64(last.Connections-first.Connections) * 1024
-	if last.Live != nil && none.Live != nil {
-		live = (*last.Live - *none.Live) / (float64(last.Connections-none.Connections) * 1024)
-	}
-	return float64(last.Memory.RSS-first.Memory.RSS) / n, float64(last.Memory.Anon-first.Memory.Anon) / n, live
+// idleResult is what idle connections cost one rival.
+type idleResult struct {
+	Asked int        `json:"asked"` // connections that were wanted; fewer where the rival has no descriptors for them
+	Steps []idleStep `json:"steps"`
 }
+
+// line is what memory grows by, in bytes: base + slope for each connection. off is the furthest that a step is from it.
+type line struct{ base, slope, off float64 }
+
+func (l line) at(n int) float64 { return l.base + l.slope*float64(n) }
+
+// fit returns the line of least squares through all steps from firstIdle on.
+func (r *idleResult) fit(of func(idleStep) float64) line {
+	var k, x, y, xx, xy float64
+	steps := r.Steps[1:]
+	for _, s := range steps {
+		n, v := float64(s.Connections), of(s)
+		k, x, y, xx, xy = k+1, x+n, y+v, xx+n*n, xy+n*v
+	}
+	l := line{slope: (k*xy - x*y) / (k*xx - x*x)}
+	l.base = (y - l.slope*x) / k
+	for _, s := range steps {
+		l.off = max(l.off, math.Abs(of(s)-l.at(s.Connections)))
+	}
+	return l
+}
+
+func rssOf(s idleStep) float64 { return float64(s.Memory.RSS) }
 
 // runIdle measures user memory only: the kernel's share, some KiB for each socket, is the same for everybody. What nginx and
 // HAProxy set aside at their start for the connections they are configured for is not in the growth.
-func runIdle(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
-	return runIdleIn(ctx, h, "idle", setup{}, stdout)
+func runIdle(ctx context.Context, h *harness) (*record, error) {
+	return runIdleIn(ctx, h, "idle", setup{})
 }
 
 // runIdleTLS is runIdle over TLS.
-func runIdleTLS(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
-	return runIdleIn(ctx, h, "tls-idle", setup{tls: true}, stdout)
+func runIdleTLS(ctx context.Context, h *harness) (*record, error) {
+	return runIdleIn(ctx, h, "tls-idle", setup{tls: true})
 }
 
-func runIdleIn(ctx context.Context, h *harness, name string, s setup, stdout io.Writer) (*record, error) {
+func runIdleIn(ctx context.Context, h *harness, name string, s setup) (*record, error) {
 	rec := newRecord(name)
 	if err := h.use(ctx, s); err != nil {
 		return rec, err
 	}
 	rec.addRivals(h.rivals)
-	t := &table{}
-	t.add("", "RSS MiB before", "RSS MiB after", "KiB/connection", "of it own memory", "KiB/connection, live heap")
 	for _, r := range h.rivals {
-		fmt.Fprintf(h.log, "idle connections: %s\n", r.name)
 		res, err := measureIdle(ctx, h, r)
+		if err == nil {
+			err = rec.add(r.name, "", res)
+		}
 		if err != nil {
 			return rec, fmt.Errorf("%s: %w", r.name, err)
 		}
-		rec.add(r.name, "", res)
-		rss, anon, live := res.perConnection()
-		t.add(r.name, mib(res[0].Memory.RSS), mib(res[idleSteps].Memory.RSS), fmt.Sprintf("%.2f", rss), fmt.Sprintf("%.2f", anon), when(res[0].Live != nil, fmt.Sprintf("%.2f", live)))
-		rec.table = t
 	}
-	return rec, t.write(stdout)
+	return rec, nil
 }
 
-func mib(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
-
-func measureIdle(ctx context.Context, h *harness, r *rival) (idleResult, error) {
+func measureIdle(ctx context.Context, h *harness, r *rival) (*idleResult, error) {
 	// A second of load first, so that pools and heaps have their size and only the connections are counted.
 	if _, err := takeTurn(ctx, h, r, smallJob(h.opt.connections), 0, time.Second); err != nil {
 		return nil, err
 	}
-	var conns []net.Conn
-	defer func() { closeAll(conns) }()
-	var result idleResult
-	for step := range idleSteps + 1 {
-		more, err := openIdle(ctx, r, h.opt.idle*step/idleSteps-len(conns))
-		conns = append(conns, more...)
-		if err != nil {
+	most, err := roomFor(r, h.opt.idle)
+	if err != nil {
+		return nil, err
+	}
+	if most < h.opt.idle {
+		fmt.Fprintf(h.log, "%s: its descriptors allow %d idle connections, not %d\n", r.name, most, h.opt.idle)
+	}
+	c, err := startHolding(ctx, h, r)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	result := &idleResult{Asked: h.opt.idle}
+	for _, n := range idleSteps(most) {
+		fmt.Fprintf(h.log, "idle connections: %d to %s\n", n, r.name)
+		if err := c.hold(n); err != nil {
 			return nil, err
 		}
-		at := idleStep{Connections: len(conns)}
+		at := idleStep{Connections: n}
 		if at.Live, err = readLive(ctx, r); err != nil {
 			return nil, err
 		}
 		if at.Memory, err = settledMemory(ctx, r.workers); err != nil {
 			return nil, err
 		}
-		result = append(result, at)
+		result.Steps = append(result.Steps, at)
 	}
-	// A gateway that had closed them would have cost nothing: each must still answer.
-	for i, c := range conns {
-		if err := askOnce(c, r.host()); err != nil {
-			return nil, fmt.Errorf("connection %d was not kept: %w", i, err)
-		}
-	}
-	return result, nil
+	return result, c.ask(most)
 }
 
-func closeAll(conns []net.Conn) {
-	for _, c := range conns {
-		_ = c.Close() // nothing is owed to it
+// roomFor returns how many of n idle connections a rival's worker has descriptors for. It wants twice firstIdle at least, to have something to measure.
+func roomFor(r *rival, n int) (int, error) {
+	pid := r.workers[0]
+	text, err := os.ReadFile(procPath(pid, "limits"))
+	if err != nil {
+		return 0, fmt.Errorf("descriptors: %w", err)
 	}
+	limit, err := parseLimit(string(text))
+	if err != nil {
+		return 0, err
+	}
+	open, err := os.ReadDir(procPath(pid, "fd"))
+	if err != nil {
+		return 0, fmt.Errorf("descriptors: %w", err)
+	}
+	if room := limit - len(open) - spareWhileIdle; room < n {
+		n = room
+	}
+	if n < 2*firstIdle {
+		return 0, fmt.Errorf("it may have %d descriptors (ulimit -n), which are too few for %d idle connections", limit, 2*firstIdle)
+	}
+	return n, nil
 }
 
-// idleOpeners is how many connections have a request in flight at once while they are opened: few, so that the pool towards the
-// origin does not grow beyond what the load before has left.
-const idleOpeners = 16
-
-// openIdle returns what it has opened, also beside an error.
-func openIdle(ctx context.Context, r *rival, n int) ([]net.Conn, error) {
-	conns := make([]net.Conn, n)
-	errs := make([]error, idleOpeners)
-	var wg sync.WaitGroup
-	for k := range idleOpeners {
-		wg.Go(func() {
-			for i := k; i < n && errs[k] == nil; i += idleOpeners {
-				conns[i], errs[k] = openOne(ctx, r)
+// parseLimit reads the soft limit of descriptors in proc_pid_limits(5).
+func parseLimit(text string) (int, error) {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "Max open files"); ok {
+			if fields := strings.Fields(rest); len(fields) > 0 {
+				return strconv.Atoi(fields[0])
 			}
-		})
-	}
-	wg.Wait()
-	var open []net.Conn
-	for _, c := range conns {
-		if c != nil {
-			open = append(open, c)
 		}
 	}
-	return open, errors.Join(errs...)
+	return 0, fmt.Errorf("descriptors: no limit: %w", fs.ErrNotExist)
 }
 
-func openOne(ctx context.Context, r *rival) (net.Conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1}
-	c, err := d.DialContext(ctx, "tcp", r.host())
+// presentIdle makes two tables: what one connection costs, and the memory at each step.
+func presentIdle(rec *record) error {
+	results, err := resultsOf[idleResult](rec, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if r.setup.tls {
-		c = tls.Client(c, benchTLS())
+	cost, steps := &table{}, &table{}
+	cost.add("", "held", "KiB/connection", "of it own memory", "KiB/connection, live heap", "RSS MiB without", "off the line, MiB", "RSS MiB with all asked for")
+	steps.add("", "connections", "RSS MiB", "live heap MiB")
+	for _, name := range rec.Rivals {
+		res := results[name]
+		last := res.Steps[len(res.Steps)-1]
+		rss := res.fit(rssOf)
+		anon := res.fit(func(s idleStep) float64 { return float64(s.Memory.Anon) })
+		told := !slices.ContainsFunc(res.Steps, func(s idleStep) bool { return s.Live == nil })
+		live := ""
+		if told {
+			live = kib(res.fit(func(s idleStep) float64 { return *s.Live }).slope)
+		}
+		all := mib(rssOf(last))
+		if last.Connections < res.Asked {
+			all = fmt.Sprintf("%s by the line, for %s", mib(rss.at(res.Asked)), thousands(float64(res.Asked)))
+		}
+		cost.add(name, thousands(float64(last.Connections)), kib(rss.slope), kib(anon.slope), live, mib(rssOf(res.Steps[0])), mib(rss.off), all)
+		for _, s := range res.Steps {
+			heap := ""
+			if told {
+				heap = mib(*s.Live)
+			}
+			steps.add(name, thousands(float64(s.Connections)), mib(rssOf(s)), heap)
+		}
 	}
-	return c, askOnce(c, r.host())
+	rec.tables = []*table{cost, steps}
+	return nil
 }
 
-// askOnce sends one request and reads its answer to the end, so that the connection is idle afterwards.
-func askOnce(c net.Conn, host string) error {
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", smallPath, host); err != nil {
-		return err
-	}
-	res, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		return err
-	}
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusOK || string(body) != smallBody || res.Close {
-		return fmt.Errorf("%s, close=%v, body %q", res.Status, res.Close, body)
-	}
-	return c.SetDeadline(time.Time{})
-}
+func mib(bytes float64) string { return fmt.Sprintf("%.1f", bytes/(1<<20)) }
+
+func kib(bytes float64) string { return fmt.Sprintf("%.2f", bytes/(1<<10)) }
 
 // settledMemory reads until five readings in a row, 200 ms apart, agree to 64 KiB. A collector that keeps giving memory back is
 // waited for 10 s at most; then the last reading counts.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -23,9 +21,10 @@ func loadScenario(name, about string, variants func(*options) []variant) scenari
 		name:     name,
 		about:    func(o *options) string { return fmt.Sprintf("%s; %d rounds of %s each", about, o.rounds, o.duration) },
 		variants: variants,
-		run: func(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
-			return runLoads(ctx, h, name, variants(h.opt), stdout)
+		run: func(ctx context.Context, h *harness) (*record, error) {
+			return runLoads(ctx, h, name, variants(h.opt))
 		},
+		present: presentLoad,
 	}
 }
 
@@ -138,17 +137,33 @@ var loadScenarios = []scenario{
 
 // comparing adds a second table, made of a load's rows.
 func (s scenario) comparing(compare func(rows []summary) *table) scenario {
-	load := s.run
-	s.run = func(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
-		rec, err := load(ctx, h, stdout)
-		if rec.rows == nil {
-			return rec, err
+	load := s.present
+	s.present = func(rec *record) error {
+		if err := load(rec); err != nil {
+			return err
 		}
-		rec.table = compare(rec.rows)
-		fmt.Fprintln(stdout)
-		return rec, errors.Join(err, rec.table.write(stdout))
+		rec.tables = append(rec.tables, compare(rec.rows))
+		return nil
 	}
 	return s
+}
+
+// presentLoad makes the rows of a load, and their table.
+func presentLoad(rec *record) error {
+	rec.rows = nil
+	for _, variant := range rec.Variants {
+		results, err := resultsOf[loadResult](rec, variant)
+		if err != nil {
+			return err
+		}
+		group := summarize(rec.Rivals, results)
+		for i := range group {
+			group[i].variant = variant
+		}
+		rec.rows = append(rec.rows, group...)
+	}
+	rec.tables = []*table{loadTable(rec.rows)}
+	return nil
 }
 
 // byStreams is one load over HTTP/2 with few and with many requests at once on each connection.
@@ -170,9 +185,8 @@ func sizeName(n int64) string {
 
 // runLoads measures all variants. Rounds are interleaved, and start with another rival each time, so that nobody always has the turn after
 // somebody else's.
-func runLoads(ctx context.Context, h *harness, name string, variants []variant, stdout io.Writer) (*record, error) {
+func runLoads(ctx context.Context, h *harness, name string, variants []variant) (*record, error) {
 	rec := newRecord(name)
-	var rows []summary
 	for _, v := range variants {
 		if err := h.use(ctx, v.setup); err != nil {
 			return rec, err
@@ -182,23 +196,13 @@ func runLoads(ctx context.Context, h *harness, name string, variants []variant, 
 		if err != nil {
 			return rec, err
 		}
-		for rival, res := range results {
-			rec.add(rival, v.name, res)
+		for _, r := range h.rivals {
+			if err := rec.add(r.name, v.name, results[r.name]); err != nil {
+				return rec, err
+			}
 		}
-		group := summarize(h.rivals, results)
-		for i := range group {
-			group[i].variant = v.name
-		}
-		rows = append(rows, group...)
 	}
-	rec.rows = rows
-	if err := loadTable(rows).write(stdout); err != nil {
-		return rec, err
-	}
-	if h.opt.maxRatio > 0 {
-		judge(rec, rows, h.opt.maxRatio)
-	}
-	return rec, rec.err()
+	return rec, nil
 }
 
 // loadResult is what one rival did at one variant.

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -59,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if opt.report != "" {
+		return remakeReport(opt.report, stdout)
+	}
 	h, err := newHarness(ctx, opt, stderr)
 	if err != nil {
 		return err
@@ -68,12 +72,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var records []*record
 	for _, s := range opt.scenarios {
 		fmt.Fprintf(stdout, "\n%s: %s\n", s.name, s.about(opt))
-		started := time.Now()
-		rec, err := s.run(ctx, h, stdout)
-		if rec != nil {
-			rec.Seconds = time.Since(started).Seconds()
-			records = append(records, rec)
-		}
+		rec, err := s.measure(ctx, h, stdout)
+		records = append(records, rec)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
 		}
@@ -90,20 +90,45 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return errors.Join(failed...)
 }
 
+// measure runs the scenario and prints its tables. The record has what there is, also beside an error, and then says that it does not count.
+func (s scenario) measure(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
+	started := time.Now()
+	rec, err := s.run(ctx, h)
+	rec.Seconds = time.Since(started).Seconds()
+	if presented := s.present(rec); presented != nil {
+		return rec, errors.Join(err, presented)
+	}
+	if err != nil {
+		refused := rec.err()
+		rec.fail("it was not measured to its end: %v", cmp.Or(context.Cause(ctx), err))
+		if ctx.Err() != nil {
+			err = fmt.Errorf("interrupted: %w", err)
+		}
+		err = errors.Join(err, refused)
+	} else {
+		if s.variants != nil {
+			judge(rec, rec.rows, h.opt.maxRatio)
+		}
+		err = rec.err()
+	}
+	return rec, errors.Join(rec.print(stdout), err)
+}
+
 // scenario is one kind of measurement.
 type scenario struct {
 	name     string
 	about    func(*options) string
 	variants func(*options) []variant // of a load; nil of the others
-	run      func(ctx context.Context, h *harness, stdout io.Writer) (*record, error)
+	run      func(ctx context.Context, h *harness) (*record, error)
+	present  func(rec *record) error // makes tables, and a load's rows, of the raw result
 }
 
 // scenarios in the order in which "all" runs them.
 var scenarios = append(loadScenarios,
-	scenario{name: "idle", about: aboutIdle, run: runIdle},
-	scenario{name: "tls-idle", about: func(o *options) string { return aboutIdle(o) + ", over TLS" }, run: runIdleTLS},
-	scenario{name: "start", about: aboutStart, run: runStart},
-	scenario{name: "syscalls", about: aboutSyscalls, run: runSyscalls},
+	scenario{name: "idle", about: aboutIdle, run: runIdle, present: presentIdle},
+	scenario{name: "tls-idle", about: func(o *options) string { return aboutIdle(o) + ", over TLS" }, run: runIdleTLS, present: presentIdle},
+	scenario{name: "start", about: aboutStart, run: runStart, present: presentStart},
+	scenario{name: "syscalls", about: aboutSyscalls, run: runSyscalls, present: presentSyscalls},
 )
 
 func findScenarios(list string) ([]scenario, error) {

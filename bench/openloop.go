@@ -58,7 +58,7 @@ func runOpenLoop(ctx context.Context, host, target string, j job, perSecond floa
 			ready.Done()
 			start := <-begin
 			if l.err == nil {
-				l.err = l.run(start, i, j.connections, total, perSecond)
+				l.err = l.run(ctx, start, i, j.connections, total, perSecond)
 			}
 		})
 	}
@@ -92,12 +92,12 @@ func (l *lane) open(ctx context.Context) (err error) {
 	return err
 }
 
-// run sends the requests number first, first+step, first+2*step… of total.
-func (l *lane) run(start time.Time, first, step, total int, perSecond float64) error {
+// run sends the requests number first, first+step, first+2*step… of total, unless ctx ends.
+func (l *lane) run(ctx context.Context, start time.Time, first, step, total int, perSecond float64) error {
 	defer l.conn.Close()
 	request := []byte("GET " + l.target + " HTTP/1.1\r\nHost: " + l.host + "\r\n\r\n")
 	l.latencies = make([]time.Duration, 0, total/step+1)
-	for n := first; n < total; n += step {
+	for n := first; n < total && ctx.Err() == nil; n += step {
 		due := start.Add(time.Duration(float64(n) / perSecond * float64(time.Second)))
 		if wait := time.Until(due); wait > 0 {
 			time.Sleep(wait) // the pace is what is measured with

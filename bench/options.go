@@ -5,9 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -25,6 +25,7 @@ type options struct {
 	repo        string   // root of the repository, to build sluice from
 	sluice      string   // binary to use instead of building one
 	out         string   // folder for the reports
+	report      string   // folder of a run whose page and plots are made again; "" = measure
 	profile     string   // file for sluice's CPU profile of all turns; "" = none is taken
 	args        []string // as they were given
 }
@@ -55,11 +56,12 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&opt.rounds, "rounds", 5, "rounds; in each, every rival has one turn")
 	f.DurationVar(&opt.duration, "duration", 5*time.Second, "length of one turn")
 	f.IntVar(&opt.connections, "connections", 64, "connections of wrk")
-	f.IntVar(&opt.idle, "idle-connections", min(16_000, mostIdle()), "connections of the scenarios idle and tls-idle")
+	f.IntVar(&opt.idle, "idle-connections", 20_000, "connections of the scenarios idle and tls-idle, as far as the descriptors of a gateway allow (ulimit -Hn)")
 	f.Float64Var(&opt.maxRatio, "max-ratio", 0, "fail when sluice's CPU per request is above this multiple of nginx's; 0 = never")
 	f.StringVar(&opt.repo, "repo", "..", "root of the repository")
 	f.StringVar(&opt.sluice, "sluice", "", "sluice binary to measure; none = build one from the repository")
 	f.StringVar(&opt.out, "out", "out", "folder for reports, one folder a run; empty = none")
+	f.StringVar(&opt.report, "report", "", "folder of a run: make its page and plots again from its raw results, and measure nothing")
 	f.StringVar(&opt.profile, "profile", "", "file for sluice's CPU profile of all turns, which costs some percent; empty = none")
 	f.Func("with", "another rival, as NAME=COMMAND with {port} and {origin} for the two ports; repeatable", opt.addCommand)
 	if err := f.Parse(args); err != nil {
@@ -109,13 +111,42 @@ func (opt *options) mostConnections() int {
 	return most
 }
 
-// mostIdle is how many idle connections this process may hold beside 2,000 descriptors for everything else, and no more than the gateways are configured for.
-func mostIdle() int {
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return maxConnections
+// tools are the programs that the run needs: nginx in any case, since it is the origin.
+func (opt *options) tools() []string {
+	list := []string{"nginx", "wrk"}
+	if slices.Contains(opt.rivals, "haproxy") {
+		list = append(list, "haproxy")
 	}
-	return int(min(files.Cur, maxIdle+2000)) - 2000
+	for _, s := range opt.scenarios {
+		switch {
+		case s.name == "syscalls":
+			list = append(list, "strace")
+		case s.variants != nil && slices.ContainsFunc(s.variants(opt), func(v variant) bool { return v.job.streams > 0 && (!v.job.grpc || v.job.h2load) }):
+			list = append(list, "h2load")
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// checkRivals refuses a name that is unknown, or stands for two.
+func (opt *options) checkRivals() error {
+	names := slices.Clone(opt.rivals)
+	for _, name := range names {
+		if _, err := starter(name); err != nil {
+			return err
+		}
+	}
+	for _, c := range opt.with {
+		names = append(names, c.name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		if i > 0 && name == names[i-1] {
+			return fmt.Errorf("%w: two rivals have the name %q", errUsage, name)
+		}
+	}
+	return nil
 }
 
 func (opt *options) addCommand(text string) error {
@@ -153,8 +184,8 @@ func (opt *options) validate() error {
 		return fmt.Errorf("%w: -duration is %s: whole seconds, as wrk wants them", errUsage, opt.duration)
 	case opt.connections < 1 || opt.connections > maxConnections:
 		return fmt.Errorf("%w: -connections is %d: 1 to %d", errUsage, opt.connections, maxConnections)
-	case opt.idle < 100 || opt.idle > mostIdle():
-		return fmt.Errorf("%w: -idle-connections is %d: 100 to %d", errUsage, opt.idle, mostIdle())
+	case opt.idle < 2*firstIdle || opt.idle > maxIdle:
+		return fmt.Errorf("%w: -idle-connections is %d: %d to %d", errUsage, opt.idle, 2*firstIdle, maxIdle)
 	}
-	return nil
+	return opt.checkRivals()
 }

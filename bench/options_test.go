@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 )
@@ -30,12 +31,30 @@ func TestQuickShortensWhatIsNotSet(t *testing.T) {
 func TestBadCommandLinesAreUsageErrors(t *testing.T) {
 	for _, args := range [][]string{
 		{"-rounds", "0"}, {"-duration", "1500ms"}, {"-duration", "0s"}, {"-connections", "0"}, {"-connections", "100000"},
-		{"-idle-connections", "1"}, {"-scenario", "large"}, {"-with", "x"}, {"-with", "x=prog"}, {"-nonsense"}, {"word"},
+		{"-idle-connections", "1"}, {"-idle-connections", "200000"}, {"-scenario", "large"}, {"-rivals", "apache"}, {"-rivals", "nginx,nginx"}, {"-with", "nginx=x {port}"}, {"-with", "x"}, {"-with", "x=prog"}, {"-nonsense"}, {"word"},
 	} {
 		_, err := parseOptions(args, io.Discard)
 		if !errors.Is(err, errUsage) || exitCode(err) != 2 {
 			t.Errorf("%v: %v", args, err)
 		}
+	}
+}
+
+// Who lacks a program is told of it before anything runs; one that the run does not use is not missed.
+func TestOnlyTheProgramsThatARunUsesAreMissed(t *testing.T) {
+	for line, want := range map[string]string{
+		"": "haproxy nginx wrk", "-rivals sluice,nginx": "nginx wrk", "-rivals sluice -scenario http2,grpc": "h2load nginx wrk", "-rivals sluice -scenario grpc": "nginx wrk", "-rivals sluice -scenario idle,syscalls": "nginx strace wrk",
+	} {
+		opt, err := parseOptions(strings.Fields(line), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(opt.tools(), " "); got != want {
+			t.Errorf("%q needs %s, want %s", line, got, want)
+		}
+	}
+	if err := haveTools([]string{"sh", "no-such-program-here", "nor-this"}); err == nil || !strings.Contains(err.Error(), "no-such-program-here, nor-this") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -20,8 +20,10 @@ const (
 	sinkPath  = "/sink"  // answers, with nothing, once it has the whole body
 )
 
-// bodyPath is a file of so many bytes.
-func bodyPath(size int64) string { return fmt.Sprintf("/body/%d", size) }
+// bodyPath is a file of so many bytes, each bodyByte.
+func bodyPath(size int64) string { return bodyFolder + strconv.FormatInt(size, 10) }
+
+const bodyFolder, bodyByte = "/body/", "x"
 
 // smallBody is the answer that is measured: 64 bytes, so that what is compared is the work per request.
 const smallBody = "sluice bench: sixty-four bytes of an answer, no more, no less.\r\n"
@@ -74,6 +76,11 @@ func (h *harness) startOrigin(ctx context.Context) error {
 		return err
 	}
 	h.origin = o
+	text, err := os.ReadFile(o.config)
+	if err != nil {
+		return err
+	}
+	h.configs[originConfigName] = string(text)
 	h.callee, err = startCallee()
 	return err
 }
@@ -84,7 +91,7 @@ func writeBodies(dir string) error {
 		return fmt.Errorf("origin: %w", err)
 	}
 	for _, n := range bodySizes {
-		if err := os.WriteFile(filepath.Join(dir, strconv.FormatInt(n, 10)), bytes.Repeat([]byte{'x'}, int(n)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, strconv.FormatInt(n, 10)), bytes.Repeat([]byte(bodyByte), int(n)), 0o644); err != nil {
 			return fmt.Errorf("origin: %w", err)
 		}
 	}
@@ -179,6 +186,8 @@ func isAnswer(r *rival, j job, answer string) error {
 		return fmt.Errorf("%s: the answer is %q, the origin's was %q", r.name, answer, smallBody)
 	case j.grpc && answer != grpcMessage:
 		return fmt.Errorf("%s: the message is %q, the origin's was %q", r.name, answer, grpcMessage)
+	case strings.HasPrefix(j.path, bodyFolder) && strings.Trim(answer, bodyByte) != "":
+		return fmt.Errorf("%s: the answer has other bytes than the origin's", r.name)
 	case int64(len(answer)) != j.size:
 		return fmt.Errorf("%s: the answer has %d bytes, the origin's had %d", r.name, len(answer), j.size)
 	}

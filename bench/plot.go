@@ -6,6 +6,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
@@ -28,10 +29,10 @@ func plotRatios(rows []summary) ([]byte, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	p := plot.New()
+	p := newPlot()
 	p.Y.Label.Text = "CPU per request, nginx = 1"
 	p.Y.Min = 0
-	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.Top = true
 	width := vg.Points(60 / float64(len(names)))
 	for i, name := range names {
 		values, ends := series(rows, name, variants)
@@ -51,13 +52,38 @@ func plotRatios(rows []summary) ([]byte, error) {
 	p.NominalX(variants...)
 	p.X.Min, p.X.Max = -0.6, float64(len(variants))-0.4
 	p.Y.Max = min(p.Y.Max, mostRatio) * 1.3 // room for the legend
-	canvas := vgsvg.New(vg.Points(120+90*float64(len(variants))), vg.Points(280))
+	canvas := vgsvg.New(vg.Points(max(300, 120+90*float64(len(variants)))), vg.Points(280))
 	p.Draw(draw.New(canvas))
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// newPlot has a face without serifs, in which figures are read best.
+func newPlot() *plot.Plot {
+	p := plot.New()
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		style.Font.Variant = "Sans"
+	}
+	p.Legend.Padding, p.Legend.ThumbnailWidth = vg.Points(4), vg.Points(14)
+	p.Y.Tick.Marker = commaTicks{}
+	return p
+}
+
+// commaTicks are the usual ones, of which those with thousands are written as in the tables.
+type commaTicks struct{}
+
+// Ticks implements plot.Ticker.
+func (commaTicks) Ticks(least, most float64) []plot.Tick {
+	list := plot.DefaultTicks{}.Ticks(least, most)
+	for i := range list {
+		if list[i].Value >= 1000 && list[i].Label != "" {
+			list[i].Label = thousands(list[i].Value)
+		}
+	}
+	return list
 }
 
 // axes lists rivals and variants of the rows that have what is drawn, in their order.

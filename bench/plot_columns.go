@@ -16,13 +16,13 @@ var plottedColumns = []struct {
 	of    func(summary) float64
 }{
 	{"requests/s", func(s summary) float64 { return s.rate }},
-	{"CPU µs/request, user", func(s summary) float64 { return s.user }},
-	{"CPU µs/request, system", func(s summary) float64 { return s.sys }},
+	{"µs/request, user", func(s summary) float64 { return s.user }},
+	{"µs/request, system", func(s summary) float64 { return s.sys }},
 	{"p50 ms", func(s summary) float64 { return s.p50 }},
 	{"p99 ms", func(s summary) float64 { return s.p99 }},
 	{"p99.9 ms", func(s summary) float64 { return s.p999 }},
-	{"system calls/request", func(s summary) float64 { return s.calls }},
-	{"context switches/request", func(s summary) float64 { return s.switches }},
+	{"calls/request", func(s summary) float64 { return s.calls }},
+	{"switches/request", func(s summary) float64 { return s.switches }},
 	{"RSS MiB", func(s summary) float64 { return s.rss }},
 	{"allocations/request", func(s summary) float64 { return s.allocs }},
 	{"GC pauses/s", func(s summary) float64 { return s.pauses }},
@@ -54,7 +54,7 @@ func plotColumns(rows []summary) ([]byte, error) {
 		grid[i] = make([]*plot.Plot, columnsAcross)
 		copy(grid[i], fields[i*columnsAcross:min(len(fields), (i+1)*columnsAcross)])
 	}
-	canvas := vgsvg.New(columnsAcross*vg.Points(max(180, 70+75*float64(len(variants)))), vg.Points(200)*vg.Length(down))
+	canvas := vgsvg.New(columnsAcross*vg.Points(max(210, 70+75*float64(len(variants)))), vg.Points(200)*vg.Length(down))
 	tiles := draw.Tiles{Rows: down, Cols: columnsAcross, PadX: vg.Points(12), PadY: vg.Points(14), PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(6)}
 	for i, line := range plot.Align(grid, tiles, draw.New(canvas)) {
 		for k, c := range line {
@@ -72,10 +72,11 @@ func plotColumns(rows []summary) ([]byte, error) {
 
 // plotColumn draws one column; nil where it is nought for everybody. The first has the names of the rivals.
 func plotColumn(rows []summary, names, variants []string, label string, of func(summary) float64) (*plot.Plot, error) {
-	p := plot.New()
+	p := newPlot()
 	p.Title.Text = label
+	p.Title.TextStyle.Font.Size = vg.Points(10)
 	p.Y.Min = 0
-	p.Legend.Top, p.Legend.Padding = true, vg.Points(4)
+	p.Legend.Top = true
 	width := vg.Points(48 / float64(max(1, len(names))))
 	most := 0.0
 	for i, name := range names {

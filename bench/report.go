@@ -3,10 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // writeReport keeps a run in a folder of its own below opt.out: manifest.json, the raw result of every scenario, the configurations, a page in Markdown
@@ -19,8 +19,10 @@ func writeReport(opt *options, h *harness, records []*record) error {
 	if err := os.MkdirAll(w.dir, 0o755); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
+	w.manifest.addOrigin(h)
 	for _, rec := range records {
-		w.manifest.addRivals(rec.rivals)
+		w.manifest.Scenarios = append(w.manifest.Scenarios, rec.Scenario)
+		w.manifest.addRivals(rec.took)
 		if err := w.writeJSON(rec.Scenario+".json", rec); err != nil {
 			return err
 		}
@@ -38,6 +40,37 @@ func writeReport(opt *options, h *harness, records []*record) error {
 	}
 	fmt.Fprintf(h.log, "report: %s\n", filepath.Join(w.dir, "README.md"))
 	return nil
+}
+
+// remakeReport makes the page and the plots of a run's folder again, from the JSON in it, and prints the tables.
+func remakeReport(dir string, stdout io.Writer) error {
+	w := &reportWriter{dir: dir, manifest: &manifest{}}
+	if err := w.readJSON("manifest.json", w.manifest); err != nil {
+		return err
+	}
+	if len(w.manifest.Scenarios) == 0 {
+		return fmt.Errorf("report: the manifest in %s names no scenario", dir)
+	}
+	var records []*record
+	for _, name := range w.manifest.Scenarios {
+		found, err := findScenarios(name)
+		if err != nil {
+			return err
+		}
+		rec := &record{}
+		if err := w.readJSON(name+".json", rec); err != nil {
+			return err
+		}
+		if err := found[0].present(rec); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		fmt.Fprintf(stdout, "\n%s\n", name)
+		if err := rec.print(stdout); err != nil {
+			return err
+		}
+		records = append(records, rec)
+	}
+	return w.writePage(records)
 }
 
 // reportWriter writes the files of one run.
@@ -61,37 +94,42 @@ func (w *reportWriter) writeJSON(name string, v any) error {
 	return w.write(name, append(text, '\n'))
 }
 
+func (w *reportWriter) readJSON(name string, v any) error {
+	text, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err == nil {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
+		return fmt.Errorf("report: %s: %w", name, err)
+	}
+	return nil
+}
+
 // writePage writes README.md.
 func (w *reportWriter) writePage(records []*record) error {
 	var b strings.Builder
-	m := w.manifest
-	fmt.Fprintf(&b, "# Sluice beside others, %s\n\n", m.Started.Format(time.DateTime+" MST"))
-	fmt.Fprintf(&b, "`%s` at commit %s, %s; %s, %d CPUs, Linux %s.\n", strings.Join(m.Command, " "), m.Machine.Commit, m.Machine.Go, m.Machine.CPU, m.Machine.CPUs, m.Machine.Kernel)
-	fmt.Fprintf(&b, "Medians of %d interleaved rounds of %g s; only the ratios carry over to another machine.\n\n", m.Rounds, m.Seconds)
-	fmt.Fprint(&b, "| who | version | setup | TLS | configuration |\n|---|---|---|---|---|\n")
-	for _, r := range m.Rivals {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.Name, r.Version, r.Setup, r.TLS, when(r.Config != "", fmt.Sprintf("[%s](%s)", r.Config, r.Config)))
-	}
+	w.manifest.describe(&b)
 	for _, rec := range records {
 		fmt.Fprintf(&b, "\n## %s\n\n", rec.Scenario)
 		for _, failure := range rec.Failures {
 			fmt.Fprintf(&b, "**Does not count:** %s\n\n", failure)
 		}
-		if rec.rows != nil {
-			if err := w.writePlots(rec, &b); err != nil {
-				return err
-			}
-			b.WriteString(loadTable(rec.rows).markdown() + "\n")
+		if err := w.writePlots(rec, &b); err != nil {
+			return err
 		}
-		if rec.table != nil {
-			b.WriteString(rec.table.markdown())
+		for _, t := range rec.tables {
+			b.WriteString(t.markdown() + "\n")
 		}
+		fmt.Fprintf(&b, "Raw: [%s.json](%s.json).\n", rec.Scenario, rec.Scenario)
 	}
 	return w.write("README.md", []byte(b.String()))
 }
 
 // writePlots draws a load, the ratios and then the columns, and puts the pictures into the page.
 func (w *reportWriter) writePlots(rec *record, page *strings.Builder) error {
+	if len(rec.rows) == 0 {
+		return nil // no load
+	}
 	for _, plot := range []struct {
 		file, about string
 		draw        func([]summary) ([]byte, error)
@@ -112,30 +150,4 @@ func (w *reportWriter) writePlots(rec *record, page *strings.Builder) error {
 		}
 	}
 	return nil
-}
-
-// addRivals notes who took part in which setup, each once.
-func (m *manifest) addRivals(rivals []*rival) {
-next:
-	for _, r := range rivals {
-		one := manifestRival{Name: r.name, Version: r.version, Setup: r.setup.String(), Config: r.configName()}
-		if r.setup.tls && r.check {
-			one.TLS = benchAgreement.String()
-		}
-		for _, known := range m.Rivals {
-			if known == one {
-				continue next
-			}
-		}
-		m.Rivals = append(m.Rivals, one)
-	}
-}
-
-// configName is the file's name in the folder of a run.
-func (r *rival) configName() string {
-	if r.config == "" {
-		return ""
-	}
-	name := strings.NewReplacer("(", "", ")", "", ",", "", " ", "-").Replace(r.setup.String())
-	return r.name + "-" + name + filepath.Ext(r.config)
 }

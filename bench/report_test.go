@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,12 +15,21 @@ import (
 // A report has what somebody needs to believe it or to repeat it.
 func TestReportHasManifestRawResultsConfigurationsPageAndPlot(t *testing.T) {
 	out := t.TempDir()
-	rivals, results := sample(turnOf(16000), turnOf(28000))
+	_, results := sample(turnOf(16000), turnOf(28000))
+	rivals := []*rival{{name: "sluice"}, {name: "nginx"}}
 	rivals[0].config, rivals[1].version = "sluice.yaml", "nginx/1"
 	rec := newRecord("small")
 	rec.addRivals(rivals)
-	rec.rows = summarize(rivals, results)
-	rec.add("sluice", "", results["sluice"])
+	for name, res := range results {
+		if err := rec.add(name, "", res); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(rec.Rivals)
+	slices.Reverse(rec.Rivals)
+	if err := presentLoad(rec); err != nil {
+		t.Fatal(err)
+	}
 	h := &harness{opt: &options{}, log: io.Discard, configs: map[string]string{rivals[0].configName(): "workers: 1\n"}}
 	opt := &options{out: out, rounds: 2, args: []string{"-rounds", "2"}}
 	if err := writeReport(opt, h, []*record{rec}); err != nil {
@@ -55,13 +65,48 @@ func TestReportHasManifestRawResultsConfigurationsPageAndPlot(t *testing.T) {
 	mustBeXML(t, in("small.svg"))
 	columns := in("small-columns.svg")
 	mustBeXML(t, columns)
-	for _, want := range []string{"requests/s", "p99.9 ms", "system calls/request", "RSS MiB"} {
+	for _, want := range []string{"requests/s", "p99.9 ms", "calls/request", "RSS MiB"} {
 		if strings.Contains(columns, want) != (want != "p99.9 ms") { // the sample has none, so it has no field
 			t.Errorf("the field %q: %v", want, !strings.Contains(columns, want))
 		}
 	}
 	if !strings.Contains(in("small.json"), `"system_calls": {`) {
 		t.Errorf("the raw result has no system calls:\n%s", in("small.json"))
+	}
+	mustBeRemade(t, runs[0], in)
+}
+
+// mustBeRemade takes page and plots away and has them made again from the JSON alone.
+func mustBeRemade(t *testing.T, dir string, in func(name string) string) {
+	t.Helper()
+	before := map[string]string{}
+	for _, name := range []string{"README.md", "small.svg", "small-columns.svg"} {
+		before[name] = in(name)
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var printed strings.Builder
+	if err := run(t.Context(), []string{"-report", dir}, &printed, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range before {
+		if in(name) != text {
+			t.Errorf("%s made again is another:\n%s", name, in(name))
+		}
+	}
+	if !strings.Contains(printed.String(), "sluice") {
+		t.Errorf("printed %q", printed.String())
+	}
+}
+
+func TestAFolderThatIsNoRunIsNotMadeAReport(t *testing.T) {
+	dir := t.TempDir()
+	if err := run(t.Context(), []string{"-report", dir}, io.Discard, io.Discard); err == nil || exitCode(err) != 1 {
+		t.Errorf("got %v", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Errorf("%v, %v", files, err)
 	}
 }
 
@@ -80,7 +125,7 @@ func mustBeXML(t *testing.T, text string) {
 }
 
 func TestWithoutNginxThereIsNoPlot(t *testing.T) {
-	svg, err := plotRatios(summarize([]*rival{{name: "sluice"}}, map[string]*loadResult{"sluice": {Turns: []turn{turnOf(16000)}}}))
+	svg, err := plotRatios(summarize([]string{"sluice"}, map[string]*loadResult{"sluice": {Turns: []turn{turnOf(16000)}}}))
 	if svg != nil || err != nil {
 		t.Errorf("%d bytes, %v", len(svg), err)
 	}

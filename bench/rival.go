@@ -13,7 +13,14 @@ import (
 const maxConnections = 9000
 
 // maxIdle bounds the idle connections, which have none to the origin.
-const maxIdle = 18_000
+const maxIdle = 100_000
+
+// tableSize is for how many connections nginx and HAProxy are configured: what any scenario of the run needs, and an eighth to spare, since nginx begins to close idle
+// connections when a sixteenth is left.
+func (opt *options) tableSize() int {
+	most := max(2*maxConnections, opt.idle)
+	return most + most/8
+}
 
 // rival is one running gateway.
 type rival struct {
@@ -28,6 +35,7 @@ type rival struct {
 	admin   *adminAPI // of Sluice; nil of the others
 	store   string    // Sluice's etcd, where that is a process of its own
 	config  string    // path of its configuration, for the report; "" where there is none
+	source  string    // of a program of ours, where it is in the repository
 }
 
 // url is where the gateway is asked for a path of the origin.

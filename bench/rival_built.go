@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -15,11 +16,9 @@ func startBuilt(name string) start {
 		if s.accessLog || s.tls || s.grpc || s.rewrite || s.plugins || s.routes > 0 {
 			return nil, fmt.Errorf("%w: %s does the plain job only: leave it out of this scenario", errUsage, name)
 		}
-		binary := filepath.Join(h.dir, name+"-binary")
-		build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./"+name)
-		build.Dir = filepath.Join(h.opt.repo, "bench", "rivals")
-		if out, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s: build: %w\n%s", name, err, out)
+		binary, err := h.builtBinary(ctx, name)
+		if err != nil {
+			return nil, err
 		}
 		port, err := freePort()
 		if err != nil {
@@ -30,7 +29,21 @@ func startBuilt(name string) start {
 		if err != nil {
 			return nil, err
 		}
-		r := &rival{name: name, version: programVersion(binary, "-version"), setup: s, port: port, process: p, workers: []int{p.pid()}, check: true}
+		r := &rival{name: name, version: programVersion(binary, "-version"), setup: s, port: port, process: p, workers: []int{p.pid()}, check: true, source: "bench/rivals/" + name}
 		return r, r.ready(ctx)
 	}
+}
+
+// builtBinary builds such a program, once a run.
+func (h *harness) builtBinary(ctx context.Context, name string) (string, error) {
+	binary := filepath.Join(h.dir, name+"-binary")
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./"+name)
+	build.Dir = filepath.Join(h.opt.repo, "bench", "rivals")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%s: build: %w\n%s", name, err, out)
+	}
+	return binary, nil
 }

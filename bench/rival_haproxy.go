@@ -20,10 +20,10 @@ defaults
   option http-keep-alive
   http-reuse always
   timeout connect 3s
-  timeout client 120s
+  timeout client 600s
   timeout server 60s
   timeout http-request 10s
-  timeout http-keep-alive 120s
+  timeout http-keep-alive 600s
 
 frontend in
   bind 127.0.0.1:{port} backlog 4096{ssl}
@@ -75,7 +75,7 @@ func startHAProxy(ctx context.Context, h *harness, dir string, s setup) (*rival,
 		ssl, scheme = " ssl crt "+c.bothFile+" alpn h2,http/1.1 ciphersuites "+benchSuites, "https"
 	}
 	conf := filepath.Join(dir, "haproxy.cfg")
-	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{connections}", maxIdle+500, "{workers}", s.workerCount(),
+	text := fill(haproxyConf, "{port}", port, "{origin}", h.origin.port, "{originHTTP2}", h.callee.port(), "{connections}", h.opt.tableSize(), "{workers}", s.workerCount(),
 		"{ssl}", ssl, "{scheme}", scheme, "{logTarget}", when(s.accessLog, haproxyLogTarget), "{log}", when(s.accessLog, haproxyLog), "{target}", s.target(haproxyRewrite, haproxyPlugins), "{routes}", routes,
 		"{grpc}", when(s.grpc, "  use_backend origin-http2 if { path_beg "+grpcPath+" }\n"))
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {

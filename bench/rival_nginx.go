@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // nginxMain is what the rival and the origin have in common: nothing outside its folder, no limit that the load would meet.
@@ -25,7 +26,7 @@ events { worker_connections {connections}; }
 const nginxProxy = nginxMain + `
 http {
 {log}{pages}  tcp_nodelay on;
-  keepalive_timeout 120s;
+  keepalive_timeout 600s;
   keepalive_requests 1000000000;
   client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; scgi_temp_path tmp;
   upstream origin {
@@ -138,7 +139,7 @@ func (h *harness) runNginx(name, dir, text string, pairs ...any) (*rival, error)
 	if os.Geteuid() == 0 {
 		user = "user root;" // else the worker could not enter the run's own folder
 	}
-	pairs = append(pairs, "{port}", port, "{user}", user, "{connections}", 2*maxConnections+1000, "{files}", 2*maxConnections+1100)
+	pairs = append(pairs, "{port}", port, "{user}", user, "{connections}", h.opt.tableSize(), "{files}", mostFiles(h.opt.tableSize()+100))
 	conf := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(conf, []byte(fill(text, pairs...)), 0o644); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -148,6 +149,15 @@ func (h *harness) runNginx(name, dir, text string, pairs ...any) (*rival, error)
 		return nil, err
 	}
 	return &rival{name: name, version: programVersion("nginx", "-v"), port: port, process: p, config: conf}, nil
+}
+
+// mostFiles is how many descriptors a process may have that wants so many: nobody may go beyond the hard limit but who has the privilege.
+func mostFiles(want int) int {
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) == nil && l.Max < uint64(want) {
+		return int(l.Max)
+	}
+	return want
 }
 
 // programVersion returns the first line a program prints about itself.

@@ -29,6 +29,7 @@ admin:
   token: "{token}"
 access_log: {path: "{log}"}
 etcd: {endpoints: [{store}]}
+timeouts: {keep_alive: 600s}
 `
 
 // The same job as nginxProxy: one route for everything; the forwarded fields are always set; a pool as large as nginx's.
@@ -172,9 +173,15 @@ func (h *harness) sluiceBinary(ctx context.Context) (string, error) {
 type adminAPI struct {
 	base  string
 	token string
+	told  strings.Builder // what was written through it, for the report; keys of certificates are left out
 }
 
 func (a *adminAPI) put(ctx context.Context, path, body string) error {
+	shown := body
+	if strings.HasPrefix(path, "/v1/certificates/") {
+		shown = "…"
+	}
+	fmt.Fprintf(&a.told, "PUT %s\n%s\n\n", path, shown)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, a.base+path, bytes.NewBufferString(body))
 	if err != nil {
 		return fmt.Errorf("sluice: %w", err)

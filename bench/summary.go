@@ -21,15 +21,19 @@ type summary struct {
 	hasRatio       bool    // cpuRatio is valid
 }
 
-func summarize(rivals []*rival, results map[string]*loadResult) []summary {
+// summarize leaves out who has no result.
+func summarize(rivals []string, results map[string]*loadResult) []summary {
 	var base []float64
 	if nginx := results["nginx"]; nginx != nil {
 		base = column(nginx.Turns, turn.cpuNs)
 	}
 	var rows []summary
-	for _, r := range rivals {
-		t := results[r.name].Turns
-		s := summary{name: r.name}
+	for _, name := range rivals {
+		if results[name] == nil {
+			continue
+		}
+		t := results[name].Turns
+		s := summary{name: name}
 		for i := range t {
 			s.invalid = s.invalid || len(t[i].Errors) > 0
 		}
@@ -43,7 +47,7 @@ func summarize(rivals []*rival, results map[string]*loadResult) []summary {
 		s.p999 = median(func(t turn) float64 { return t.P999.Seconds() * 1e3 })
 		s.switches = median(func(t turn) float64 { return t.Voluntary + t.Involuntary })
 		s.rss = median(func(t turn) float64 { return float64(t.RSS) / (1 << 20) })
-		if calls := results[r.name].Calls; calls != nil {
+		if calls := results[name].Calls; calls != nil {
 			s.calls = calls.PerRequest
 		}
 		if s.heap = len(t) > 0 && t[0].Heap != nil; s.heap {

@@ -11,8 +11,8 @@ func turnOf(cpuNs float64, errs ...string) turn {
 	return turn{load: load{Requests: 1000, Rate: 500, P50: time.Millisecond, P99: 2 * time.Millisecond, Errors: errs}, UserNs: cpuNs / 4, SystemNs: cpuNs * 3 / 4, RSS: 10 << 20}
 }
 
-func sample(sluice ...turn) ([]*rival, map[string]*loadResult) {
-	return []*rival{{name: "sluice"}, {name: "nginx"}}, map[string]*loadResult{
+func sample(sluice ...turn) ([]string, map[string]*loadResult) {
+	return []string{"sluice", "nginx"}, map[string]*loadResult{
 		"sluice": {Turns: sluice, Calls: &callCount{PerRequest: 0.25}}, "nginx": {Turns: []turn{turnOf(20000), turnOf(40000)}},
 	}
 }
@@ -59,7 +59,7 @@ func TestRatioAboveTheBoundIsRefused(t *testing.T) {
 
 func TestBoundWithoutNginxIsRefused(t *testing.T) {
 	rec := &record{}
-	judge(rec, summarize([]*rival{{name: "sluice"}}, map[string]*loadResult{"sluice": {Turns: []turn{turnOf(16000)}}}), 1.5)
+	judge(rec, summarize([]string{"sluice"}, map[string]*loadResult{"sluice": {Turns: []turn{turnOf(16000)}}}), 1.5)
 	if rec.err() == nil {
 		t.Error("judged without anything to judge by")
 	}

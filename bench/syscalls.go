@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -65,27 +64,43 @@ func syscallJobs(o *options) []variant {
 
 // runSyscalls counts every thread of the process. A traced program is several times slower, so more of its connections are
 // ready at each wait than in real life; only calls per event are much the same.
-func runSyscalls(ctx context.Context, h *harness, stdout io.Writer) (*record, error) {
+func runSyscalls(ctx context.Context, h *harness) (*record, error) {
 	rec := newRecord("syscalls")
 	if err := h.use(ctx, setup{}); err != nil {
 		return rec, err
 	}
 	rec.addRivals(h.rivals)
-	t := &table{text: true}
-	t.add("", "calls/request", "of them")
 	for _, v := range syscallJobs(h.opt) {
 		for _, r := range h.rivals {
 			fmt.Fprintf(h.log, "system calls: %s, %s\n", v.name, r.name)
 			res, err := measureSyscalls(ctx, h, r, v.job)
+			if err == nil {
+				err = rec.add(r.name, v.name, res)
+			}
 			if err != nil {
 				return rec, fmt.Errorf("%s: %w", r.name, err)
 			}
-			rec.add(r.name, v.name, res)
-			t.add(v.name+", "+r.name, fmt.Sprintf("%.2f", res.total()), res.most())
 		}
 	}
-	rec.table = t
-	return rec, t.write(stdout)
+	return rec, nil
+}
+
+func presentSyscalls(rec *record) error {
+	t := &table{text: true}
+	t.add("", "calls/request", "of them")
+	for _, variant := range rec.Variants {
+		results, err := resultsOf[syscallResult](rec, variant)
+		if err != nil {
+			return err
+		}
+		for _, name := range rec.Rivals {
+			if res := results[name]; res != nil {
+				t.add(variant+", "+name, fmt.Sprintf("%.2f", res.total()), res.most())
+			}
+		}
+	}
+	rec.tables = []*table{t}
+	return nil
 }
 
 func measureSyscalls(ctx context.Context, h *harness, r *rival, j job) (*syscallResult, error) {

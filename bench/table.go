@@ -44,6 +44,22 @@ func (t *table) write(w io.Writer) error {
 	return err
 }
 
+// print writes all tables that a record has.
+func (rec *record) print(w io.Writer) error {
+	for i, t := range rec.tables {
+		if len(t.rows) < 2 {
+			continue // nothing came of it
+		}
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := t.write(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // markdown returns the rows as a table of a page.
 func (t *table) markdown() string {
 	var b strings.Builder

@@ -40,7 +40,11 @@ func runWrk(ctx context.Context, scratch, url string, j job, d time.Duration) (*
 	if err != nil {
 		return nil, fmt.Errorf("wrk: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	return parseWrk(string(out))
+	l, err := parseWrk(string(out))
+	if err == nil && l.Bytes < l.Requests*j.size {
+		l.Errors = append(l.Errors, fmt.Sprintf("%d bytes in all, too few for %d answers of %d", l.Bytes, l.Requests, j.size))
+	}
+	return l, err
 }
 
 // wrkLine is the last line of wrk's output, made by wrkReport. Status counts statuses above 399. That no 1xx or 3xx passes for an answer is ensured
