@@ -2,11 +2,14 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,10 +21,45 @@ import (
 
 // ExplainRequest is a request that POST /v1/explain is asked about.
 type ExplainRequest struct {
-	Method   string   `json:"method,omitempty" doc:"default GET"`
-	URL      string   `json:"url" doc:"http://host/path?query, or a path"`
-	Headers  []string `json:"headers,omitempty" doc:"fields, each as name: value; Host goes over the URL's"`
-	ClientIP string   `json:"client_ip,omitempty" doc:"the address of the client; default 127.0.0.1"`
+	Method   string     `json:"method,omitempty" doc:"default GET"`
+	URL      string     `json:"url" doc:"http://host/path?query, or a path"`
+	Headers  FieldLines `json:"headers,omitempty"`
+	ClientIP string     `json:"client_ip,omitempty" doc:"the address of the client; default 127.0.0.1"`
+}
+
+// FieldLines are the fields of a request, each as "name: value". In JSON they are a list of such lines, or an object of names and values.
+type FieldLines []string
+
+// UnmarshalJSON implements [json.Unmarshaler]. The fields of an object stand in the order of their names.
+func (f *FieldLines) UnmarshalJSON(data []byte) error {
+	var values map[string]string
+	if json.Unmarshal(data, &values) != nil {
+		return json.Unmarshal(data, (*[]string)(f))
+	}
+	*f = nil
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		*f = append(*f, name+": "+values[name])
+	}
+	return nil
+}
+
+// Schema implements huma.SchemaProvider.
+func (FieldLines) Schema(huma.Registry) *huma.Schema {
+	text := &huma.Schema{Type: huma.TypeString}
+	return &huma.Schema{
+		Description: "fields, each as name: value; Host goes over the URL's",
+		OneOf:       []*huma.Schema{{Type: huma.TypeArray, Items: text}, {Type: huma.TypeObject, AdditionalProperties: text}},
+	}
+}
+
+// Check returns the place of the first line that is no field, and why it is none.
+func (f FieldLines) Check() (index int, err error) {
+	for i, line := range f {
+		if name, _, ok := strings.Cut(line, ":"); !ok || name == "" || strings.ContainsAny(line, "\r\n") {
+			return i, fmt.Errorf("%q is no field, such as \"x-canary: 1\"", line)
+		}
+	}
+	return 0, nil
 }
 
 // Explanation is what would become of it.
@@ -120,12 +158,12 @@ func (q *ExplainRequest) head() (head []byte, from netip.Addr, err error) {
 			return refuse("client_ip", fmt.Errorf("%q is no IP address", q.ClientIP))
 		}
 	}
+	if i, err := q.Headers.Check(); err != nil {
+		return refuse(fmt.Sprintf("headers[%d]", i), err)
+	}
 	fields := ""
-	for i, line := range q.Headers {
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.ContainsAny(line, "\r\n") {
-			return refuse(fmt.Sprintf("headers[%d]", i), fmt.Errorf("%q is no field, such as \"x-canary: 1\"", line))
-		}
+	for _, line := range q.Headers {
+		name, value, _ := strings.Cut(line, ":")
 		if value = strings.TrimSpace(value); strings.EqualFold(name, "Host") {
 			host = value
 			continue

@@ -196,6 +196,21 @@ func TestAQuestionIsARequest(t *testing.T) {
 	}
 }
 
+// Whoever writes a question by hand has the fields as a list of lines or as an object.
+func TestAQuestionHasItsFieldsAsLinesOrAsAnObject(t *testing.T) {
+	for _, body := range []string{`{"url":"/x","headers":["A: 1","X-Canary: 2"]}`, `{"url":"/x","headers":{"X-Canary":"2","A":"1"}}`} {
+		var q ExplainRequest
+		if err := json.Unmarshal([]byte(body), &q); err != nil {
+			t.Fatal(err)
+		}
+		if head, _, err := q.head(); err != nil || string(head) != "GET /x HTTP/1.1\r\nHost: localhost\r\nA: 1\r\nX-Canary: 2\r\n\r\n" {
+			t.Errorf("%s: %q, %v", body, head, err)
+		}
+	}
+	g := newLinted(t, linted)
+	g.do("POST", "/v1/explain", `{"url":"/x","headers":{"a":[1]}}`).want(422)
+}
+
 // curl -d says that everything is a form.
 func TestABodyIsJSONWhateverItSaysItIs(t *testing.T) {
 	g := newLinted(t, linted)

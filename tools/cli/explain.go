@@ -26,10 +26,13 @@ func newExplain() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			q.Method, q.URL = args[0], args[1]
+			if _, err := q.Headers.Check(); err != nil {
+				return usageError{fmt.Errorf("--header: %w", err)}
+			}
 			if err := r.connect(cmd); err != nil {
 				return err
 			}
-			q.Method, q.URL = args[0], args[1]
 			body, err := json.Marshal(q)
 			if err != nil {
 				return err
@@ -51,7 +54,7 @@ func newExplain() *cobra.Command {
 	}
 	r.addTo(cmd)
 	out.addTo(cmd)
-	cmd.Flags().StringArrayVarP(&q.Headers, "header", "H", nil, "a field of the request, as 'name: value' (repeatable)")
+	cmd.Flags().StringArrayVarP((*[]string)(&q.Headers), "header", "H", nil, "a field of the request, as 'name: value' (repeatable)")
 	cmd.Flags().StringVar(&q.ClientIP, "client-ip", "", "address that the request comes from; default 127.0.0.1")
 	return cmd
 }

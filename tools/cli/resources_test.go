@@ -166,7 +166,7 @@ func TestExplainSaysWhatWouldBecomeOfARequest(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.ok("", "explain", "GET", "/nothing", "-o", "json")), &e); err != nil || e.Answer.Code != "no_route" {
 		t.Errorf("%+v, %v", e, err)
 	}
-	o.fails(exitFailure, "headers[0]:", "", "explain", "GET", "/", "-H", "nothing")
+	o.fails(exitUsage, `--header: "nothing" is no field`, "", "explain", "GET", "/", "-H", "nothing")
 }
 
 // Contract, section 1: the store is made equal to a directory, and the difference is printed; who did it can be seen, and undone.
