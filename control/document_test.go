@@ -241,13 +241,18 @@ func TestKeys(t *testing.T) {
 
 func TestIDsThatCannotBeNamedAreRefused(t *testing.T) {
 	for _, good := range []string{"a", "demo1", "API v1", "grün", strings.Repeat("x", 255), "a.b*"} {
-		if err := CheckID(good); err != nil {
+		if err := Routes.CheckID(good); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
 	for _, bad := range []string{"", "a/b", "a\n", "\x7f", "\xff", ".", "..", strings.Repeat("x", 256)} {
-		if CheckID(bad) == nil {
+		if Routes.CheckID(bad) == nil {
 			t.Errorf("%q is accepted", bad)
+		}
+	}
+	for id, good := range map[string]bool{"demo1/127.0.0.1:1024": true, "a/b/c": true, "": false, "..": false, "a/\n": false} {
+		if err := Nodes.CheckID(id); (err == nil) != good { // any key below discovery/
+			t.Errorf("node %q: %v", id, err)
 		}
 	}
 }

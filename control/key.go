@@ -57,8 +57,11 @@ func SplitKey(key string) (k Kind, id string, ok bool) {
 const maxID = 255
 
 // CheckID reports what is wrong with the id of a resource that is about to be written. Ids found in a store are not held to it: early
-// ws-cloud-gateway versions used the prefix, slashes included.
-func CheckID(id string) error {
+// ws-cloud-gateway versions used the prefix, slashes included. A node may have any key below its folder.
+func (k Kind) CheckID(id string) error {
+	if k == Nodes {
+		id = strings.ReplaceAll(id, "/", ".")
+	}
 	var p problem.Problems
 	checkID(&p, "", id)
 	return p.Err()

@@ -201,7 +201,7 @@ func (s *resources) currentOf(ctx context.Context, kind control.Kind, wanted map
 // drawOne returns what makes one resource what it shall be, nil where it is that already.
 func drawOne(r *resource, id string, wanted wantedResource, current *control.Entry) (*control.Edit, problem.Problems) {
 	if current == nil {
-		if err := control.CheckID(id); err != nil {
+		if err := r.kind.CheckID(id); err != nil {
 			var problems problem.Problems
 			problems.Under("id", err)
 			return nil, problems

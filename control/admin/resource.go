@@ -207,7 +207,7 @@ func (s *resources) put(ctx context.Context, e edit, body []byte) (*reply, error
 	}
 	e.next = func(current *control.Entry) ([]byte, error) {
 		if current == nil { // older ones have been written by whom they may
-			if err := control.CheckID(e.id); err != nil {
+			if err := e.resource.kind.CheckID(e.id); err != nil {
 				return nil, refused("path.id", err)
 			}
 		}
@@ -295,7 +295,7 @@ func (e *edit) checkSentID(sent *strict.Node, problems *problem.Problems) {
 // withID returns doc with the id in its member. An old id that would not be valid in a value today is left out: the key has it.
 func (e *edit) withID(doc *strict.Node) *strict.Node {
 	id := &strict.Node{Kind: strict.String, Text: e.id}
-	if control.CheckID(e.id) != nil {
+	if e.resource.kind.CheckID(e.id) != nil {
 		id = &strict.Node{Kind: strict.Null}
 	}
 	if doc.Get(e.resource.idField) != nil || id.Kind == strict.Null {

@@ -296,6 +296,11 @@ func TestNodesAreKeptBelowDiscovery(t *testing.T) {
 	}
 	g.do("PATCH", "/v1/nodes/"+id, `{"weight":0}`).want(200)
 	g.do("PUT", "/v1/nodes/anything", body).want(201)
+	g.do("PUT", "/v1/nodes/demo1%2F127.0.0.1:1024", body).want(201)
+	if got := g.store.value("discovery/demo1/127.0.0.1:1024"); got != body {
+		t.Errorf("stored below a key with slashes: %q", got)
+	}
+	g.do("DELETE", "/v1/nodes/demo1%2F127.0.0.1:1024", "").want(204)
 	g.do("POST", "/v1/nodes?dry_run=1", `{"service_name":"demo1","upstream":"127.0.0.1:1"}`).want(200)
 	_, at := g.do("POST", "/v1/nodes", `{"service_name":"","upstream":"x"}`).want(422).problems()
 	if !slices.Contains(at, "body.service_name") || !slices.Contains(at, "body.upstream") {

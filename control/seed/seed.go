@@ -231,7 +231,7 @@ func (c *conversion) route() Item {
 	c.plugins()
 	c.drop("key", "time", "_rowKey", "propsData")
 	id := c.id
-	if control.CheckID(id) != nil {
+	if control.Routes.CheckID(id) != nil {
 		id = control.RouteID(prefix)
 	}
 	if c.members["id"] != nil {
