@@ -68,6 +68,25 @@ func TestAnEarlyAnswerBeforeALargeBodyClosesTheConnection(t *testing.T) {
 	b.wantEnd()
 }
 
+// A chunk that has begun tells how much comes at least: a client is not told that its connection goes on where it will not.
+func TestAnEarlyAnswerWithinALargeChunkSaysThatTheConnectionCloses(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) {
+		c.until("some")
+		c.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+		c.hold()
+	})
+	g := newGateway(t, []string{n.addr})
+	for size, want := range map[int]string{lingerBytes + len("some"): "", lingerBytes + len("some") + 1: "close"} {
+		b := g.connect(t)
+		b.send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\nsome", size))
+		a := b.answer()
+		a.want(t, 403, "no")
+		if a.get("Connection") != want {
+			t.Errorf("a chunk of %d: %q", size, a.head)
+		}
+	}
+}
+
 // A chunked body that turns out to be large ends the connection after all.
 func TestABodyThatIsDrainedForTooLongClosesTheConnection(t *testing.T) {
 	n := earlyNode(t)

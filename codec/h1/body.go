@@ -110,10 +110,11 @@ func (d *BodyDecoder) EOF() error {
 	return nil
 }
 
-// Remaining returns how many bytes of a body with a length are still to come, 0 when the body is done, and -1 when nobody knows.
+// Remaining returns how many bytes of a body with a length are still to come, 0 when the body is done, and -1 when nobody knows. Of a body in chunks it is what is left of the chunk that has
+// begun: as much comes at least.
 func (d *BodyDecoder) Remaining() int64 {
 	switch d.state {
-	case bodyDone, inLength:
+	case bodyDone, inLength, inChunkData:
 		return d.left
 	}
 	return -1

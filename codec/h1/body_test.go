@@ -187,6 +187,10 @@ func TestDecoderServesOneMessageAfterAnother(t *testing.T) {
 	if !errors.Is(d.EOF(), ErrTruncated) {
 		t.Error("a truncated body passes")
 	}
+	d.Reset(chunked, &lim)
+	if data, _, err := d.Next([]byte("a\r\nhell")); string(data) != "hell" || err != nil || d.Remaining() != 6 {
+		t.Error(string(data), err, d.Remaining())
+	}
 	d.Reset(codec.Framing{Kind: codec.BodyClose}, &lim)
 	if d.Remaining() != -1 || d.EOF() != nil || !d.Done() {
 		t.Error("a body until close does not end with the connection")
