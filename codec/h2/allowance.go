@@ -20,7 +20,7 @@ type allowance struct {
 	trusted bool // the peer is a node
 }
 
-// The accounts. A client that downloads sends two window updates for each of our frames of data, which pay in as many; gRPC sends a PING for a frame
+// The accounts. A client that downloads sends two window updates for each of our frames of data, which pay in as many. gRPC sends a PING for a frame
 // of data now and then. A browser that closes a page gives up at most as many streams as may be open.
 const (
 	calmMost   = 1000
@@ -29,6 +29,10 @@ const (
 	resetsFull = 2 * MaxStreams
 
 	usefulData = 512 // bytes of a DATA frame that pays in. One without data, or with padding and less, is paid for
+
+	// updateWorth is how many bytes of our data pay for one more window update. A client that gives back at once what each frame has taken is sent as little again, so that with several streams
+	// on one window frames become ever smaller, and it is not to blame: one of twice as much pays for both of its updates. The smaller ones of an attack pay nothing.
+	updateWorth = 64
 )
 
 func (a *allowance) refill() {

@@ -125,17 +125,19 @@ func TestPingsNowAndThenAreFine(t *testing.T) {
 	}
 }
 
-// A download of which the client reads every frame, and updates both windows for it, is work.
+// A download of which the client reads every frame, and updates both windows for it, is work, also where windows that are given back bit by bit have made the frames small.
 func TestWindowUpdatesOfADownloadAreFine(t *testing.T) {
-	p := newPeer(false)
-	p.feed(opening(getRequest(1)))
-	for range 5000 {
-		p.AppendDataHeader(nil, p.streams[1], 1000, false)
-		p.at = 0
-		if got, done := p.feed(append(frame(frameWindow, 0, 0, u32(1000)...), frame(frameWindow, 0, 1, u32(1000)...)...)); done {
-			t.Fatal(got)
+	for _, size := range []int{2 * updateWorth, usefulData, 1000} {
+		p := newPeer(false)
+		p.feed(opening(getRequest(1)))
+		for range 5000 {
+			p.AppendDataHeader(nil, p.streams[1], size, false)
+			p.at = 0
+			if got, done := p.feed(append(frame(frameWindow, 0, 0, u32(uint32(size))...), frame(frameWindow, 0, 1, u32(uint32(size))...)...)); done {
+				t.Fatalf("frames of %d: %s", size, got)
+			}
+			p.out.Reset()
 		}
-		p.out.Reset()
 	}
 }
 
