@@ -25,7 +25,7 @@ import (
 func theBody(n int) string { return longestBody()[:n] }
 
 var longestBody = sync.OnceValue(func() string {
-	b := make([]byte, 8<<20)
+	b := make([]byte, 12<<20)
 	_, _ = (&pattern{}).Read(b)
 	return string(b)
 })

@@ -21,6 +21,7 @@ var libraries = []library{
 	// What would bring goroutines, locks or hidden system calls into the data path.
 	{"net/http", []string{"control/acme", "control/admin", "control/admin/*", "tools/*", "bench", "bench/*"}, true, "requests that are forwarded never pass through net/http: it is for the admin API and for tools"},
 	{"golang.org/x/net/http2/hpack", []string{"codec/h2", "upstream", "bench"}, true, "header compression belongs to HTTP/2, and to the probe and the benchmark's origin, which speak a few frames of it"},
+	{"golang.org/x/net/http2", nil, true, "frames of another implementation, for the peers of tests"},
 	{"golang.org/x/net/dns/dnsmessage", []string{"upstream"}, true, "it tells how long an answer of the standard resolver may be kept"},
 	{"github.com/cloudwego/netpoll", []string{"core/event", "core/tlsconn", "bench/*"}, true, "only its LinkBuffer is taken, as the queue of a writer, behind core/event"},
 	{"golang.org/x/sys/unix", []string{"core/event", "core/tlsconn", "bench"}, true, "the loop alone talks to the kernel, and the benchmark, which has it count system calls"},
