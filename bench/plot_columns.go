@@ -54,7 +54,7 @@ func plotColumns(rows []summary) ([]byte, error) {
 		grid[i] = make([]*plot.Plot, columnsAcross)
 		copy(grid[i], fields[i*columnsAcross:min(len(fields), (i+1)*columnsAcross)])
 	}
-	canvas := vgsvg.New(columnsAcross*vg.Points(max(210, 70+75*float64(len(variants)))), vg.Points(200)*vg.Length(down))
+	canvas := vgsvg.New(columnsAcross*vg.Points(max(210, 70+85*float64(len(variants)))), vg.Points(200)*vg.Length(down))
 	tiles := draw.Tiles{Rows: down, Cols: columnsAcross, PadX: vg.Points(12), PadY: vg.Points(14), PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(6)}
 	for i, line := range plot.Align(grid, tiles, draw.New(canvas)) {
 		for k, c := range line {
@@ -74,7 +74,7 @@ func plotColumns(rows []summary) ([]byte, error) {
 func plotColumn(rows []summary, names, variants []string, label string, of func(summary) float64) (*plot.Plot, error) {
 	p := newPlot()
 	p.Title.Text = label
-	p.Title.TextStyle.Font.Size = vg.Points(10)
+	p.Title.TextStyle.Font.Size, p.X.Tick.Label.Font.Size = vg.Points(10), vg.Points(8)
 	p.Y.Min = 0
 	p.Legend.Top = true
 	width := vg.Points(48 / float64(max(1, len(names))))
