@@ -104,6 +104,7 @@ func startServer(ctx context.Context, dir string, log *slog.Logger, change func(
 	}
 	s.beside = newBesideKV(s.etcd.Server)
 	s.etcd.Server.GoAttach(s.seeOut)
+	s.etcd.Server.GoAttach(s.keepSpace)
 	go s.watchErrors()
 	return s, nil
 }

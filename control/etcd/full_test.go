@@ -9,7 +9,67 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"sluice/control"
+	"sluice/internal/testnet"
 )
+
+// fillUp writes to so many settings in turn, whose names begin alike, until the store is full, and returns what it says then.
+func fillUp(t *testing.T, store *Store, settings int, name string) (err error) {
+	t.Helper()
+	value := []byte(strings.Repeat("x", 64<<10))
+	for i := 0; i < 100 && err == nil; i++ {
+		_, err = store.Put(t.Context(), fmt.Sprint("settings/", name, i%settings), value, control.Precondition{})
+	}
+	if !errors.Is(err, control.ErrFull) {
+		t.Fatalf("a full store says %v", err)
+	}
+	return err
+}
+
+// An embedded server that its history has filled makes room by itself; one that is full of what is stored says so, and still does once that is removed.
+func TestAnEmbeddedServerMakesRoom(t *testing.T) {
+	small := func(c *embed.Config) { c.QuotaBackendBytes = 1 << 20 }
+	for name, c := range map[string]struct {
+		settings int
+		room     bool
+	}{"history": {2, true}, "what is stored": {100, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			server := startTest(t, dir, small)
+			store := NewStore(clientTest(t, Config{Endpoints: []string{server.Endpoint()}}))
+			_ = fillUp(t, store, c.settings, "a")
+			if !c.room {
+				var err error
+				for round := 0; err == nil; round++ { // each leaves less room for the next
+					if alarm := server.full(); alarm != nil {
+						err = server.makeSpace(alarm)
+					}
+					if err == nil {
+						_ = fillUp(t, store, c.settings, fmt.Sprint(round, "-"))
+					}
+				}
+				if !errors.Is(err, errNoRoom) || server.full() == nil {
+					t.Fatalf("%v; full: %v", err, server.full())
+				}
+				stored, _, err := store.List(t.Context(), control.Settings.Folder(), "", 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range stored {
+					if _, err := store.Delete(t.Context(), e.Key, control.Precondition{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := server.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			again := startTest(t, dir, small) // whatever it finds at its start
+			testnet.Await(t, "room", func() bool { return again.full() == nil })
+			put(t, NewStore(clientTest(t, Config{Endpoints: []string{again.Endpoint()}})), "routes/a", "1")
+		})
+	}
+}
 
 // A store whose quota is used up refuses writes, of which the callers are told: that it is not away, that nothing was written, and so that there is no use in trying again. What it holds can be
 // read, and what is removed is seen by the watch, beside the server and by its socket.
@@ -25,13 +85,8 @@ func TestAStoreThatIsFullSaysSoAndIsFollowed(t *testing.T) {
 			store, sink := NewStore(client), newRecorder()
 			put(t, store, "routes/a", "1")
 			source, _ := run(t, client, Options{}, sink)
-			value := []byte(strings.Repeat("x", 64<<10))
-			var err error
-			for i := 0; i < 100 && err == nil; i++ {
-				_, err = store.Put(t.Context(), fmt.Sprint("settings/", i), value, control.Precondition{})
-			}
-			if !errors.Is(err, control.ErrFull) || errors.Is(err, control.ErrUnavailable) {
-				t.Fatalf("a full store says %v", err)
+			if err := fillUp(t, store, 100, ""); errors.Is(err, control.ErrUnavailable) {
+				t.Errorf("a full store says %v", err)
 			}
 			if _, err := store.Commit(t.Context(), []control.Op{create("routes/b", "1")}); !errors.Is(err, control.ErrFull) {
 				t.Errorf("a transaction: %v", err)
