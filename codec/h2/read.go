@@ -16,7 +16,7 @@ func (c *Conn) Next(buf []byte) (ev Event, n int, err error) {
 	case atPadding:
 		ev, n, e = c.readPadLength(buf)
 	case inPadding:
-		ev, n = c.skipPadding(buf)
+		n = c.skipPadding(buf)
 	default:
 		ev, n, e = c.readFrame(buf)
 	}

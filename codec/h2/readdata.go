@@ -148,12 +148,12 @@ func (c *Conn) endData(ev Event, p []byte) (Event, *Error) {
 	return Event{Kind: EventData, Stream: s, ID: s.ID, Data: p, End: true}, nil
 }
 
-// skipPadding drops what there is of the padding.
-func (c *Conn) skipPadding(buf []byte) (ev Event, n int) {
-	n = min(len(buf), c.data.pad)
+// skipPadding drops what there is of the padding, and returns how much that was.
+func (c *Conn) skipPadding(buf []byte) int {
+	n := min(len(buf), c.data.pad)
 	c.giveBack(n)
 	if c.data.pad -= n; c.data.pad == 0 {
 		c.stage = atFrame
 	}
-	return ev, n
+	return n
 }

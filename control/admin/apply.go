@@ -160,7 +160,7 @@ func (s *resources) drawApply(ctx context.Context, a *wantedState) (*draft, erro
 			}
 		}
 		if prune {
-			d.prune(r.kind, wanted, current)
+			d.prune(wanted, current)
 			d.guards = append(d.guards, control.Guard{Prefix: r.kind.Folder(), Revision: revision})
 		}
 	}
@@ -221,7 +221,7 @@ func drawOne(r *resource, id string, wanted wantedResource, current *control.Ent
 }
 
 // prune deletes what is not wanted.
-func (d *draft) prune(kind control.Kind, wanted map[string]wantedResource, current map[string]*control.Entry) {
+func (d *draft) prune(wanted map[string]wantedResource, current map[string]*control.Entry) {
 	for _, id := range slices.Sorted(maps.Keys(current)) {
 		e := current[id]
 		if _, keep := wanted[id]; !keep && !e.Leased {

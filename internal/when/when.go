@@ -53,7 +53,6 @@ type View interface {
 // Program is a compiled condition. It may be used by many goroutines at once.
 type Program struct {
 	program *vm.Program
-	source  string
 }
 
 // A condition is bounded in its text, and in the nodes of its tree, so that what is evaluated for a request costs microseconds: there are no
@@ -84,11 +83,8 @@ func Compile(source string) (*Program, error) {
 	if err != nil {
 		return nil, readable(err)
 	}
-	return &Program{program: program, source: source}, nil
+	return &Program{program: program}, nil
 }
-
-// String returns the condition as it was written.
-func (p *Program) String() string { return p.source }
 
 // machines are evaluators at rest. They hold no request: Match clears them.
 var machines = sync.Pool{New: func() any { return &vm.VM{Stack: make([]any, 0, 8)} }}
