@@ -1,6 +1,7 @@
 // Package codec holds the words that the protocols share: methods, header fields, requests, responses,
 // body framing, limits and the reasons for refusing a message. It does no I/O, keeps no clock and starts
-// no goroutine; the packages below it (h1, h2, ws) turn bytes into these words and back.
+// no goroutine; the packages below it turn bytes into these words and back: h1, h2, and proxyproto for
+// what a load balancer says in front of them.
 //
 // # Ownership of bytes
 //

@@ -2,6 +2,9 @@
 //
 // Data flows one way. A store hands batches of changes to the [Engine]; the engine keeps the documents, compiles what
 // changed and publishes a new snapshot by one atomic swap. Whoever wants to change something writes to the store.
+//
+// Where to begin reading: this file has what a store promises; apply.go follows a batch through the engine to the snapshot; validate.go, compile.go, services.go and others.go have what
+// each kind of resource needs on the way. journal.go is the other direction: a write together with the record of who made it.
 package control
 
 import (

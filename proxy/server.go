@@ -2,6 +2,9 @@
 //
 // A [Server] has one worker for each event loop. A worker owns everything that its connections need; workers share the current
 // [Snapshot], which is immutable, and nothing else that is written on the way of a request.
+//
+// Where to begin reading: sides.go has the two interfaces between which an [Exchange] stands; exchange.go begins one and ends it, forward.go makes its tries, respond.go takes the answer. The
+// client's side is session_h1.go, or session_h2.go with request_h2.go; the node's side is call_h1.go, or client_h2.go with call_h2.go.
 package proxy
 
 import (

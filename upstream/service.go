@@ -3,6 +3,9 @@
 //
 // A [Service] is an immutable view that a snapshot holds. What lives longer, its nodes with their pools and the place every worker has reached in
 // the round, is keyed by identity in the [Registry] and passes from one view to the next.
+//
+// Where to begin reading: registry.go and members.go tell how a configuration and the nodes of discovery become a Service; roster.go, who of them may be picked; balance.go, who is picked;
+// node.go and pool.go, how a connection is had and given back; try.go, what is counted of a try, and with it health.go, breaker.go and budget.go.
 package upstream
 
 import (

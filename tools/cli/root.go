@@ -1,4 +1,7 @@
-// Package cli is the commands that a person types.
+// Package cli is the commands that a person types, one file for each.
+//
+// Most of them talk to the admin API of a gateway that runs. "run" and "demo" are the gateway: gateway.go puts it together from the other packages, in the order in which its parts
+// start.
 package cli
 
 import (
