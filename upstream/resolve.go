@@ -172,25 +172,8 @@ func resolveHost(ctx context.Context, r *net.Resolver, address string, like inst
 	if err != nil {
 		return nil, err
 	}
-	var v4, v6 []netip.AddrPort
-	for _, ip := range found {
-		if ip = ip.Unmap(); ip.Is4() {
-			v4 = append(v4, netip.AddrPortFrom(ip, uint16(port)))
-		} else {
-			v6 = append(v6, netip.AddrPortFrom(ip, uint16(port)))
-		}
-	}
-	use := append(v6, v4...)
-	if len(v4) > 0 && len(v6) > 0 {
-		switch reached(ctx, v6, v4) {
-		case 1:
-			use = v6
-		case 2:
-			use = v4
-		} // where nobody answers now, whichever does later is found among all
-	}
 	var all []instance
-	for _, addr := range use {
+	for _, addr := range usable(ctx, found, uint16(port)) {
 		t := like
 		t.host, t.addr = address, addr
 		all = append(all, t)
@@ -199,6 +182,27 @@ func resolveHost(ctx context.Context, r *net.Resolver, address string, like inst
 		return nil, errNoAddress
 	}
 	return all, nil
+}
+
+// usable returns where a host is found: of two families the one that connects, and both where neither does now, since either may later.
+func usable(ctx context.Context, found []netip.Addr, port uint16) []netip.AddrPort {
+	var v4, v6 []netip.AddrPort
+	for _, ip := range found {
+		if ip = ip.Unmap(); ip.Is4() {
+			v4 = append(v4, netip.AddrPortFrom(ip, port))
+		} else {
+			v6 = append(v6, netip.AddrPortFrom(ip, port))
+		}
+	}
+	if len(v4) > 0 && len(v6) > 0 {
+		switch reached(ctx, v6, v4) {
+		case 1:
+			return v6
+		case 2:
+			return v4
+		}
+	}
+	return append(v6, v4...)
 }
 
 // headStart is how long the first family has before the second is tried too (RFC 8305 §8, Connection Attempt Delay).

@@ -36,7 +36,12 @@ func newService(name string, config *Config, state *serviceState) *Service {
 	}
 	s.balance(&config.Balancer)
 	s.counted = s.counted || config.Breaker.PerNode.MaxRequests > 0
-	on := config.Retry.On
+	s.retryOn(config.Retry.On)
+	return s
+}
+
+// retryOn fills in after which failures another try is made; nil is the default.
+func (s *Service) retryOn(on []string) {
 	if on == nil {
 		on = defaultRetryOn
 	}
@@ -48,7 +53,6 @@ func newService(name string, config *Config, state *serviceState) *Service {
 			s.RetryStatus |= bit
 		}
 	}
-	return s
 }
 
 // balance fills in how nodes are picked.

@@ -92,31 +92,16 @@ func Run(scenario Scenario, strategy Strategy, length time.Duration, workers int
 		})
 	defer registry.Close()
 	config := strategy.config
-	capacity := 0.0 // requests a second
-	var nodes []*node
-	for i := range scenario.Nodes {
-		n := &node{loop: l, mean: serviceTime, slowness: 1, servers: servers}
-		if scenario.Speeds != nil {
-			n.mean = time.Duration(float64(serviceTime) * scenario.Speeds[i])
-		}
-		capacity += servers / n.mean.Seconds()
+	nodes, capacity := scenario.nodes(l)
+	for i, n := range nodes {
 		address := fmt.Sprintf("10.0.0.%d:80", i+1)
 		g.nodes[address] = n
-		nodes = append(nodes, n)
 		config.Nodes = append(config.Nodes, upstream.NodeConfig{Upstream: address})
 	}
 	config.SetDefaults()
 	g.service = registry.Update("s", &config, nil)
 	g.perTry = config.Timeout.PerTry.Std()
-	for _, h := range scenario.happens {
-		l.after(time.Duration(h.at*float64(length)), func() {
-			if h.slowness > 0 {
-				nodes[h.node].slowness = h.slowness
-				return
-			}
-			nodes[h.node].become(h.is)
-		})
-	}
+	scenario.schedule(l, nodes, length)
 	between := time.Duration(float64(time.Second) / (capacity * scenario.Load))
 	var arrive func()
 	arrive = func() {
@@ -131,6 +116,32 @@ func Run(scenario Scenario, strategy Strategy, length time.Duration, workers int
 		g.result.Shares = append(g.result.Shares, float64(n.asked)/float64(max(1, g.result.Tries)))
 	}
 	return g.result
+}
+
+// nodes makes the nodes of a scenario, and tells how many requests a second they can answer together.
+func (s *Scenario) nodes(l *loop) (nodes []*node, capacity float64) {
+	for i := range s.Nodes {
+		n := &node{loop: l, mean: serviceTime, slowness: 1, servers: servers}
+		if s.Speeds != nil {
+			n.mean = time.Duration(float64(serviceTime) * s.Speeds[i])
+		}
+		capacity += servers / n.mean.Seconds()
+		nodes = append(nodes, n)
+	}
+	return nodes, capacity
+}
+
+// schedule lets happen what happens to the nodes in that time.
+func (s *Scenario) schedule(l *loop, nodes []*node, length time.Duration) {
+	for _, h := range s.happens {
+		l.after(time.Duration(h.at*float64(length)), func() {
+			if h.slowness > 0 {
+				nodes[h.node].slowness = h.slowness
+				return
+			}
+			nodes[h.node].become(h.is)
+		})
+	}
 }
 
 // drainTime is how long the answers to the last requests may take.
