@@ -214,6 +214,7 @@ func (c *clientH2) Data(conn *event.Conn) {
 			return
 		}
 		if n == 0 {
+			c.pumpOpened()
 			return
 		}
 		conn.Consume(n)
@@ -223,7 +224,9 @@ func (c *clientH2) Data(conn *event.Conn) {
 		}
 		c.control()
 	}
-	conn.Yield()
+	if c.pumpOpened(); !c.gone {
+		conn.Yield()
+	}
 }
 
 // broken ends the connection for a rule that the node has broken.
@@ -244,10 +247,11 @@ func (c *clientH2) handle(ev *h2.Event) {
 	case h2.EventReset:
 		ev.Stream.Owner.(*callH2).reset(ev)
 	case h2.EventWindow:
-		if ev.Stream != nil {
-			c.want(&ev.Stream.Owner.(*callH2).outlet)
+		if ev.Stream == nil {
+			c.windowOpened(nil)
+		} else {
+			c.windowOpened(&ev.Stream.Owner.(*callH2).outlet)
 		}
-		c.pump()
 	case h2.EventSettings:
 		c.control() // as a client is told, see sessionH2
 		c.codec.Each(func(stream *h2.Stream) { c.want(&stream.Owner.(*callH2).outlet) })

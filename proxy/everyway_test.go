@@ -247,3 +247,33 @@ func TestTheSameArrivesOnEveryWay(t *testing.T) {
 		})
 	}
 }
+
+// A client that gives back at once what each frame has taken, and no more, asks for as little again: with several streams on one window frames become ever smaller. It gets all of its answers.
+func TestAClientThatGivesBackWhatEachFrameHasTakenIsServed(t *testing.T) {
+	n := newNode(t, func(c *nodeConn) {
+		for c.head() != "" {
+			c.write(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 4<<20, theBody(4<<20)))
+		}
+	})
+	g := newGateway(t, []string{n.addr})
+	conn, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := newFramedPeer(conn, rand.New(rand.NewPCG(7, 7)), true, nil)
+	defer peer.close()
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			peer.mu.Lock()
+			stream := peer.stream(peer.next)
+			peer.next += 2
+			stream.putFields(true, ":method: GET", ":scheme: http", ":authority: a", ":path: /")
+			peer.mu.Unlock()
+			if h := stream.hear(1<<30, false, nil); h.cut != nil || h.body != theBody(4<<20) {
+				t.Errorf("%d bytes, cut by %v", len(h.body), h.cut)
+			}
+		})
+	}
+	running.Wait()
+}

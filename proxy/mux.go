@@ -16,6 +16,7 @@ type mux struct {
 
 	waiting queueH2 // outlets with something to send or to be told
 	behind  int     // outlets where something waits
+	opened  bool    // a window was, and pump has not looked
 }
 
 // outlet is one stream's way out of its connection.
@@ -183,8 +184,24 @@ func (m *mux) drop(o *outlet) {
 	m.waiting.remove(o)
 }
 
+// windowOpened notes that the peer has opened a window, of the connection where o is nil. What it lets through is sent when all that was read has been taken, see [mux.pumpOpened].
+func (m *mux) windowOpened(o *outlet) {
+	m.opened = true
+	if o != nil {
+		m.want(o)
+	}
+}
+
+// pumpOpened sends what windows let through that were opened since: those of one read together, since a peer gives back what each frame has taken, and would be sent ever smaller ones.
+func (m *mux) pumpOpened() {
+	if m.opened {
+		m.pump()
+	}
+}
+
 // pump sends what the windows let through. An outlet whose own window is shut leaves the queue, and comes back with a window update of its own.
 func (m *mux) pump() {
+	m.opened = false
 	for !m.shut && !m.out.Congested() {
 		o := m.next()
 		if o == nil {

@@ -138,6 +138,7 @@ func (s *sessionH2) Data(c *event.Conn) {
 		}
 		if n == 0 {
 			s.watchFrame(len(buf) > 0)
+			s.pumpOpened()
 			return
 		}
 		c.Consume(n)
@@ -153,7 +154,9 @@ func (s *sessionH2) Data(c *event.Conn) {
 		}
 	}
 	s.watchFrame(false)
-	c.Yield()
+	if s.pumpOpened(); !c.IsClosed() {
+		c.Yield()
+	}
 }
 
 func (s *sessionH2) handle(ev *h2.Event) {
@@ -167,10 +170,11 @@ func (s *sessionH2) handle(ev *h2.Event) {
 	case h2.EventReset:
 		ev.Stream.Owner.(*requestH2).reset(ev)
 	case h2.EventWindow:
-		if ev.Stream != nil {
-			s.want(&ev.Stream.Owner.(*requestH2).outlet)
+		if ev.Stream == nil {
+			s.windowOpened(nil)
+		} else {
+			s.windowOpened(&ev.Stream.Owner.(*requestH2).outlet)
 		}
-		s.pump()
 	case h2.EventSettings:
 		s.control() // the acknowledgement comes before what the settings let through (RFC 9113 §6.5.3)
 		s.wantAll()
