@@ -148,9 +148,9 @@ func TestErrorsOfTheGatewayAreStatusesOfGRPC(t *testing.T) {
 	closed.Close()
 	g.put(t, "services/up", `{"protocol":"grpc","nodes":[{"upstream":"`+interopNode(t)+`"}]}`)
 	g.put(t, "services/down", `{"protocol":"grpc","nodes":[{"upstream":"`+closed.Addr().String()+`"}]}`)
-	g.put(t, "routes/up", `{"prefix":"/grpc.testing.TestService/*","service_name":"up","protocol":"grpc"}`)
 	g.put(t, "routes/down", `{"prefix":"/down.Service/*","service_name":"down","protocol":"grpc"}`)
 	g.put(t, "routes/none", `{"prefix":"/none.Service/*","service_name":"none","protocol":"grpc"}`)
+	g.put(t, "routes/up", `{"prefix":"/grpc.testing.TestService/*","service_name":"up","protocol":"grpc"}`) // last: once it is in force the others are
 	conn, err := grpc.NewClient(g.listeners[0], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
