@@ -275,3 +275,21 @@ func TestAcquireAndReleaseAllocateNothing(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkPoolAcquireAndRelease is what a kept connection to a node costs an exchange: taken from the pool, and given back with its idle timeout set.
+func BenchmarkPoolAcquireAndRelease(b *testing.B) {
+	w := startBench(b, nil)
+	x, _ := w.acquire(false)
+	w.release(x)
+	b.ReportAllocs()
+	w.do(func() {
+		for b.Loop() {
+			c, err := w.node.Acquire(0, w.Loop, x, false)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			c.Release(w.service)
+		}
+	})
+}
