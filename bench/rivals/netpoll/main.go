@@ -72,6 +72,8 @@ func (p *proxy) exchange(cl *client, remote string) error {
 	source := p.sources.Get().(*mrand.ChaCha8)
 	id := job.NewID(source)
 	p.sources.Put(source)
+	ends := req.Close
+	req.Close = false // of the client's connection, not of ours to the origin
 	req.Header.Del("Connection")
 	req.Header.Set("X-Forwarded-For", ip)
 	req.Header.Set("X-Forwarded-Proto", "http")
@@ -104,7 +106,7 @@ func (p *proxy) exchange(cl *client, remote string) error {
 	if err := cl.writer.Flush(); err != nil {
 		return err
 	}
-	if req.Close {
+	if ends {
 		return fmt.Errorf("the client asked to close")
 	}
 	return nil
