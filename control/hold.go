@@ -21,7 +21,8 @@ import (
 //
 //	it is not well       its checks say so, or there are none any more
 //	it was deleted       its lease lives, so somebody has removed the key alone
-//	its lease was alone  two seconds later, if no other lease has ended within that minute and the store was in reach: then whoever renewed it has died, and nothing else has happened
+//	its lease was alone  two seconds later, if no other lease has ended within that minute and the store is in reach: then whoever renewed it has died, and nothing else has
+//	                     happened. It comes back if another lease ends in that minute after all
 //	time is up           ten minutes later
 //	it is registered     again, and then it is in force anyway
 //
@@ -36,6 +37,7 @@ type Holder struct {
 	mu       sync.Mutex // guards all below, and the engine's Apply; taken before the engine's and the registry's own
 	revision int64
 	departed map[string]*heldNode // by key: let go lately, by the ends of leases
+	ended    map[string]leaseEnd  // by key, lately; whatever has become of the node
 	held     map[string]*heldNode // by key
 	checking bool                 // a goroutine looks at them
 
@@ -90,7 +92,7 @@ func NewHolder(o HolderOptions) *Holder {
 	}
 	o.period, o.most, o.window = cmp.Or(o.period, holdPeriod), cmp.Or(o.most, holdMost), cmp.Or(o.window, holdWindow)
 	o.alone = cmp.Or(o.alone, holdAlone)
-	h := &Holder{options: o, departed: make(map[string]*heldNode), held: make(map[string]*heldNode)}
+	h := &Holder{options: o, departed: make(map[string]*heldNode), ended: make(map[string]leaseEnd), held: make(map[string]*heldNode)}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.status.Store(new([]HeldNode))
 	return h
@@ -113,6 +115,7 @@ func (h *Holder) Apply(b Batch) {
 	if b.Full { // the engine begins anew, and so does this
 		clear(h.held)
 		clear(h.departed)
+		clear(h.ended)
 	}
 	b.Changes = h.filter(b.Changes)
 	h.options.Engine.Apply(b)
@@ -130,10 +133,12 @@ func (h *Holder) filter(changes []Change) []Change {
 		return changes
 	}
 	alone := h.alone()
-	if !alone { // nor were those that are held already
-		for _, n := range h.held {
-			h.keep(n, false)
-		}
+	var back []Change
+	comesBack := func(n *heldNode) {
+		back = append(back, Change{Entry: Entry{Key: n.key, Value: n.value(), ModRevision: h.revision}})
+	}
+	if !alone { // nor were those before
+		h.notAlone(comesBack)
 	}
 	going := make(map[string]bool)
 	for i := range changes {
@@ -142,7 +147,6 @@ func (h *Holder) filter(changes []Change) []Change {
 		}
 	}
 	health, kept := sync.OnceValue(h.health), make(map[string]bool)
-	var back []Change
 	for service, gone := range h.gone(losing) {
 		if 2*len(gone) <= len(gone)+h.left(service, going) {
 			continue
@@ -150,11 +154,11 @@ func (h *Holder) filter(changes []Change) []Change {
 		for _, n := range h.hold(service, gone, health(), alone) {
 			kept[n.key] = true
 			if h.options.Engine.services.nodes[n.key] == nil {
-				back = append(back, Change{Entry: Entry{Key: n.key, Value: n.value(), ModRevision: h.revision}})
+				comesBack(n)
 			}
 		}
 	}
-	if len(kept) == 0 {
+	if len(kept)+len(back) == 0 {
 		return changes
 	}
 	changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Deleted && kept[c.Key] })
@@ -167,6 +171,11 @@ func (h *Holder) note(changes []Change) (losing map[string]bool) {
 	for key, n := range h.departed {
 		if now.Sub(n.at) > h.options.window {
 			delete(h.departed, key)
+		}
+	}
+	for key, end := range h.ended {
+		if now.Sub(end.at) > h.options.window {
+			delete(h.ended, key)
 		}
 	}
 	losing = make(map[string]bool)
@@ -182,6 +191,7 @@ func (h *Holder) note(changes []Change) (losing map[string]bool) {
 		}
 		if n := h.options.Engine.services.nodes[c.Key]; c.Deleted && c.Lease != 0 && n != nil && n.in && n.spec.Weight > 0 {
 			h.departed[c.Key] = &heldNode{key: c.Key, lease: c.Lease, service: n.service, spec: n.spec, at: now}
+			h.ended[c.Key] = leaseEnd{c.Lease, now}
 			losing[n.service] = true
 		}
 	}
@@ -220,26 +230,6 @@ func (h *Holder) left(service string, going map[string]bool) int {
 		count += len(config.Nodes)
 	}
 	return count
-}
-
-// alone reports whether there is only one lease that has ended lately, and nothing else that speaks for trouble with the store.
-func (h *Holder) alone() bool {
-	now, lease := time.Now(), int64(0)
-	if lost := h.options.StoreLost; lost != nil && now.Sub(lost()) <= h.options.window {
-		return false
-	}
-	for _, nodes := range []map[string]*heldNode{h.departed, h.held} {
-		for _, n := range nodes {
-			if now.Sub(n.at) > h.options.window {
-				continue
-			}
-			if lease != 0 && n.lease != lease {
-				return false
-			}
-			lease = n.lease
-		}
-	}
-	return true
 }
 
 // keep holds a node.
@@ -340,19 +330,35 @@ func (h *Holder) look() bool {
 		}
 		ended, err := h.ask(n)
 		if asking = err == nil; asking && !ended { // a store that does not answer is left alone until the next round
-			reasons[i] = "its key was deleted, not its lease"
+			reasons[i] = notEnded
 		}
 	}
+	return h.letGo(nodes, reasons)
+}
 
+// letGo lets go of those nodes for which there is a reason, or whose time is over, and reports whether any are held still.
+func (h *Holder) letGo(nodes []*heldNode, reasons []string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.lost() {
+		for _, n := range h.held {
+			h.keep(n, false)
+		}
+		h.tell()
+	}
 	var changes []Change
 	for i, n := range nodes {
-		reason := cmp.Or(reasons[i], n.over())
+		reason := cmp.Or(reasons[i], h.over(n))
 		if reason == "" || h.held[n.key] != n || h.ctx.Err() != nil {
 			continue // it may have been registered again meanwhile
 		}
 		delete(h.held, n.key)
+		switch reasons[i] {
+		case notEnded:
+			delete(h.ended, n.key)
+		case "":
+			h.departed[n.key] = n // for as long as another lease may end beside its own
+		}
 		changes = append(changes, Change{Entry: Entry{Key: n.key, ModRevision: h.revision}, Deleted: true})
 		h.options.Log.Warn("node is let go", "key", n.key, "reason", reason, "held", time.Since(n.at).Round(time.Millisecond).String())
 	}
@@ -363,6 +369,8 @@ func (h *Holder) look() bool {
 	h.checking = len(h.held) > 0
 	return h.checking
 }
+
+const notEnded = "its key was deleted, not its lease"
 
 // unwell says why a node of which the checks say health is not to be kept, "" if it is.
 func unwell(health string) string {
@@ -375,15 +383,17 @@ func unwell(health string) string {
 	return "it is " + health
 }
 
-// over says why a node is held no longer, "" while it is.
-func (n *heldNode) over() string {
+// over says why a node is held no longer, "" while it is. Only the goroutine of watch calls it.
+func (h *Holder) over(n *heldNode) string {
 	switch {
 	case time.Now().Before(n.until):
 		return ""
-	case n.alone:
-		return "its lease alone has ended"
+	case !n.alone || time.Since(n.at) > h.options.most:
+		return "time is up"
+	case !n.asked && h.options.LeaseEnded != nil: // the store is out of reach, and nobody knows what else has ended
+		return ""
 	}
-	return "time is up"
+	return "its lease alone has ended"
 }
 
 // ask asks the store whether the lease of a node has ended. Only the goroutine of watch touches what it notes in n.

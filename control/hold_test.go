@@ -291,6 +291,58 @@ func TestANodeWhoseLeaseWasNotAloneIsHeld(t *testing.T) {
 	h.wantHeld(1)
 }
 
+// The leases of an outage may end seconds apart: a node that was let go meanwhile comes back, and one that has registered again speaks for the others still.
+func TestLeasesThatEndOneByOneAreNotAlone(t *testing.T) {
+	h := newHolding(t, 1, func(o *HolderOptions) { o.alone = 20 * time.Millisecond })
+	h.feed(false, put("discovery/other.1", nodeAt("other", "10.1.0.1:80")), put("discovery/other.2", nodeAt("other", "10.1.0.2:80")))
+	h.expire(1)
+	testnet.Await(t, "the node to go", func() bool { return len(h.holder.Held()) == 0 })
+	h.feed(false, Change{Entry: Entry{Key: "discovery/other.1"}, Deleted: true, Lease: 3})
+	h.want(1)
+	h.wantHeld(1)
+
+	h = newHolding(t, 1, nil)
+	h.feed(false, put("discovery/other.1", nodeAt("other", "10.1.0.1:80")))
+	h.feed(false, Change{Entry: Entry{Key: "discovery/other.1"}, Deleted: true, Lease: 3})
+	h.feed(false, put("discovery/other.1", nodeAt("other", "10.1.0.1:80")))
+	h.expire(1)
+	h.want(1)
+	h.wantHeld(1)
+}
+
+// A node that dies twice within a minute, under one lease after another, has died alone both times.
+func TestANodeThatDiesTwiceGoesTwice(t *testing.T) {
+	h := newHolding(t, 1, func(o *HolderOptions) { o.alone = 20 * time.Millisecond })
+	for lease := range int64(2) {
+		h.feed(false, put(key(1), nodeAt("s", address(1))))
+		h.want(1)
+		h.feed(false, Change{Entry: Entry{Key: key(1)}, Deleted: true, Lease: 7 + lease})
+		testnet.Await(t, "the node to go", func() bool { return len(h.holder.Held()) == 0 })
+		h.want()
+	}
+}
+
+// Nobody hears of other leases while the store is out of reach, so none is known to have ended alone.
+func TestANodeIsHeldWhileTheStoreIsOutOfReach(t *testing.T) {
+	away, lost := error(ErrUnavailable), time.Time{}
+	h := newHolding(t, 1, func(o *HolderOptions) {
+		o.alone = time.Nanosecond
+		o.LeaseEnded = func(context.Context, int64) (bool, error) { return true, away }
+		o.StoreLost = func() time.Time { return lost }
+	})
+	h.holder.Close() // the rounds are the test's
+	h.expire(1)
+	if h.holder.ctx, h.holder.cancel = context.WithCancel(t.Context()); !h.holder.look() {
+		t.Error("the node has gone while the store did not answer")
+	}
+	away, lost = nil, time.Now()
+	if !h.holder.look() {
+		t.Error("the node has gone while there was no watch")
+	}
+	h.want(1)
+	h.wantHeld(1)
+}
+
 // A hold has an end, whatever the checks say.
 func TestAHoldEnds(t *testing.T) {
 	h := newHolding(t, 2, func(o *HolderOptions) { o.most = 20 * time.Millisecond })
