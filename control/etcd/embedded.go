@@ -54,6 +54,7 @@ type Server struct {
 
 	beside   besideKV // for clients in this process
 	visitors *visitors
+	tight    atomic.Int64 // the revision at which there was no room to be made
 
 	stopOnce sync.Once
 	stopping atomic.Bool   // what the server complains of while it stops is what stopping is

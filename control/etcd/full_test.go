@@ -3,6 +3,8 @@ package etcd
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,6 +53,10 @@ func TestAnEmbeddedServerMakesRoom(t *testing.T) {
 				if !errors.Is(err, errNoRoom) || server.full() == nil {
 					t.Fatalf("%v; full: %v", err, server.full())
 				}
+				before := database(t, dir)
+				if err := server.makeSpace(server.full()); !errors.Is(err, errNoRoom) || !os.SameFile(before, database(t, dir)) {
+					t.Errorf("%v; nothing has been written, and the file has all the same", err)
+				}
 				stored, _, err := store.List(t.Context(), control.Settings.Folder(), "", 0)
 				if err != nil {
 					t.Fatal(err)
@@ -68,6 +74,28 @@ func TestAnEmbeddedServerMakesRoom(t *testing.T) {
 			testnet.Await(t, "room", func() bool { return again.full() == nil })
 			put(t, NewStore(clientTest(t, Config{Endpoints: []string{again.Endpoint()}})), "routes/a", "1")
 		})
+	}
+}
+
+// database returns which file an embedded server has its data in now.
+func database(t *testing.T, dir string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(dir, "member/snap/db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// A server that stops does not begin to write its file anew: whoever waits for the directory would wait for that.
+func TestAServerThatStopsMakesNoRoom(t *testing.T) {
+	dir := t.TempDir()
+	server := startTest(t, dir, func(c *embed.Config) { c.QuotaBackendBytes = 1 << 20 })
+	server.stopping.Store(true)
+	_ = fillUp(t, NewStore(clientTest(t, Config{Endpoints: []string{server.Endpoint()}})), 2, "a")
+	before := database(t, dir)
+	if err := server.makeSpace(server.full()); !errors.Is(err, errStopping) || !os.SameFile(before, database(t, dir)) {
+		t.Errorf("%v; the file may have been written anew", err)
 	}
 }
 

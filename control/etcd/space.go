@@ -20,7 +20,10 @@ const (
 	spaceShare = 8               // one part in so many of the quota must be free for writes to be taken again, or it would be full again in a moment
 )
 
-var errNoRoom = errors.New("what is stored takes all the room that there is: remove something by etcdctl")
+var (
+	errNoRoom   = errors.New("what is stored takes all the room that there is: remove something by etcdctl")
+	errStopping = errors.New("the server stops")
+)
 
 // keepSpace makes room whenever there is none, until the server stops. It is one of the server's own goroutines, as seeOut.
 func (s *Server) keepSpace() {
@@ -53,19 +56,26 @@ func (s *Server) full() *etcdserverpb.AlarmMember {
 }
 
 // makeSpace forgets all revisions but the last, gives what they took back to the file system, and takes the alarm back if that was enough. The server answers nobody while the file is written
-// anew: some seconds for a gigabyte.
+// anew: some seconds for a gigabyte, so that it is not done again where nothing has been written since it was in vain.
 func (s *Server) makeSpace(alarm *etcdserverpb.AlarmMember) error {
 	server, ctx := s.etcd.Server, context.Background()
-	before := server.Backend().Size()
-	_, err := server.Compact(ctx, &etcdserverpb.CompactionRequest{Revision: server.KV().Rev(), Physical: true})
+	before, revision := server.Backend().Size(), server.KV().Rev()
+	if revision == s.tight.Load() {
+		return errNoRoom
+	}
+	_, err := server.Compact(ctx, &etcdserverpb.CompactionRequest{Revision: revision, Physical: true})
 	if err != nil && !errors.Is(err, mvcc.ErrCompacted) {
 		return fmt.Errorf("compact: %w", err)
+	}
+	if s.stopping.Load() { // whoever takes the directory over makes room
+		return errStopping
 	}
 	if err := server.Defragment(); err != nil {
 		return fmt.Errorf("defragment: %w", err)
 	}
 	after := server.Backend().Size()
 	if most := server.Cfg.QuotaBackendBytes; after > most-most/spaceShare {
+		s.tight.Store(revision)
 		return errNoRoom
 	}
 	if _, err := server.Alarm(ctx, &etcdserverpb.AlarmRequest{Action: etcdserverpb.AlarmRequest_DEACTIVATE, MemberID: alarm.MemberID, Alarm: alarm.Alarm}); err != nil {
