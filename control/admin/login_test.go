@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -212,7 +213,10 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 		if call[0] != "GET" {
 			continue
 		}
-		for _, path := range []string{call[1], strings.Replace(call[1], "/x", "/alice", 1)} {
+		for _, path := range slices.Compact([]string{call[1], strings.Replace(call[1], "/x", "/alice", 1)}) {
+			if path == profilePath+"profile" {
+				path += "?seconds=1" // it would take 30 s
+			}
 			body := g.do("GET", path, "").body
 			for _, one := range secrets {
 				if strings.Contains(body, one) {
