@@ -199,14 +199,14 @@ func (c *connection) run(ctx context.Context, call func(context.Context, *connec
 // Beside tells that the endpoint is a server in this process: keys are read and written without a connection from now on, for as long as it runs. Any goroutine may call it.
 func (c *Client) Beside(s *Server) { c.beside.Store(s) }
 
-// keys is do for a call that reads or writes keys.
-func (c *Client) keys(ctx context.Context, what string, timeout time.Duration, call func(context.Context, clientv3.KV) error) error {
+// keys is do for a call that reads or writes keys, which may take requestTimeout.
+func (c *Client) keys(ctx context.Context, what string, call func(context.Context, clientv3.KV) error) error {
 	s := c.beside.Load()
 	if s == nil || !s.visitors.enter() {
-		return c.patiently(ctx, what, timeout, call)
+		return c.patiently(ctx, what, call)
 	}
 	defer s.visitors.leave()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if err := call(ctx, s.beside); err != nil {
 		return failure(ctx, what, err)
@@ -216,15 +216,16 @@ func (c *Client) keys(ctx context.Context, what string, timeout time.Duration, c
 
 // patiently is do for keys: it waits less where another call has waited in vain lately. Once that is some time ago one call finds out in full whether it is still so,
 // and the others go on to wait less until that one has ended.
-func (c *Client) patiently(ctx context.Context, what string, timeout time.Duration, call func(context.Context, clientv3.KV) error) error {
+func (c *Client) patiently(ctx context.Context, what string, call func(context.Context, clientv3.KV) error) error {
 	begin, silent := clock(), c.silent.Load()
+	timeout := requestTimeout
 	full := silent <= 0
 	if !full && begin > silent {
 		probing := begin + int64(requestTimeout)
 		full, silent = c.silent.CompareAndSwap(silent, probing), probing
 	}
 	if !full {
-		timeout = min(timeout, silentTimeout)
+		timeout = silentTimeout
 	}
 	err := c.do(ctx, what, timeout, func(ctx context.Context, conn *connection) error { return call(ctx, conn) })
 	switch {

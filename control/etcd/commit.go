@@ -34,7 +34,7 @@ func (s *Store) Commit(ctx context.Context, ops []control.Op, guarding ...contro
 	}
 	var answer *clientv3.TxnResponse
 	what := fmt.Sprintf("commit of %d changes", len(ops))
-	err = s.client.keys(ctx, what, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+	err = s.client.keys(ctx, what, func(ctx context.Context, keys clientv3.KV) (err error) {
 		answer, err = keys.Txn(ctx).If(conditions...).Then(writes...).Commit()
 		return err
 	})
@@ -89,7 +89,7 @@ func (s *Store) Latest(ctx context.Context, prefix string, before int64, limit i
 		options = append(options, clientv3.WithMaxModRev(before-1))
 	}
 	var answer *clientv3.GetResponse
-	err := s.client.keys(ctx, "list "+prefix, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+	err := s.client.keys(ctx, "list "+prefix, func(ctx context.Context, keys clientv3.KV) (err error) {
 		answer, err = keys.Get(ctx, s.client.cfg.Prefix+prefix, options...)
 		return err
 	})

@@ -34,7 +34,7 @@ func (s *Store) Get(ctx context.Context, key string) (control.Entry, error) {
 		return control.Entry{}, errNoKey
 	}
 	var answer *clientv3.GetResponse
-	err := s.client.keys(ctx, "get "+key, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+	err := s.client.keys(ctx, "get "+key, func(ctx context.Context, keys clientv3.KV) (err error) {
 		answer, err = keys.Get(ctx, s.client.cfg.Prefix+key)
 		return err
 	})
@@ -85,7 +85,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, cond control.
 		return 0, fmt.Errorf("etcd: put %s: a value of %d bytes: etcd takes about 1.5 MiB", key, len(value))
 	}
 	var revision int64
-	err := s.client.keys(ctx, "put "+key, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+	err := s.client.keys(ctx, "put "+key, func(ctx context.Context, keys clientv3.KV) (err error) {
 		revision, err = write(ctx, keys, s.client.cfg.Prefix+key, string(value), cond)
 		return err
 	})
@@ -141,7 +141,7 @@ func (s *Store) Delete(ctx context.Context, key string, cond control.Preconditio
 	// That the key exists is a guard of its own, so that nothing is written, and no revision used up, where there is nothing to delete.
 	conditions := append(guards(full, cond), clientv3.Compare(clientv3.CreateRevision(full), ">", 0))
 	var answer *clientv3.TxnResponse
-	err := s.client.keys(ctx, "delete "+key, requestTimeout, func(ctx context.Context, keys clientv3.KV) (err error) {
+	err := s.client.keys(ctx, "delete "+key, func(ctx context.Context, keys clientv3.KV) (err error) {
 		answer, err = keys.Txn(ctx).If(conditions...).Then(clientv3.OpDelete(full)).Else(clientv3.OpGet(full, clientv3.WithCountOnly())).Commit()
 		return err
 	})

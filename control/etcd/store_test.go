@@ -339,7 +339,7 @@ func TestOneCallFindsOutWhetherAStoreStillSaysNothing(t *testing.T) {
 		begun.Add(callers)
 		for range callers {
 			ended.Go(func() {
-				_ = client.patiently(t.Context(), "test", requestTimeout, func(ctx context.Context, _ clientv3.KV) error {
+				_ = client.patiently(t.Context(), "test", func(ctx context.Context, _ clientv3.KV) error {
 					limit, _ := ctx.Deadline()
 					limits <- time.Until(limit) > silentTimeout
 					begun.Done()
