@@ -196,9 +196,9 @@ func usable(ctx context.Context, found []netip.Addr, port uint16) []netip.AddrPo
 	}
 	if len(v4) > 0 && len(v6) > 0 {
 		switch reached(ctx, v6, v4) {
-		case 1:
+		case firstFamily:
 			return v6
-		case 2:
+		case secondFamily:
 			return v4
 		}
 	}
@@ -208,16 +208,25 @@ func usable(ctx context.Context, found []netip.Addr, port uint16) []netip.AddrPo
 // headStart is how long the first family has before the second is tried too (RFC 8305 §8, Connection Attempt Delay).
 const headStart = 250 * time.Millisecond
 
-// reached returns which of two families connects first, the first with a head start (RFC 8305, happy eyeballs): 1 or 2, or 0 where neither does. An instance is the same by either, so the family is
+// family is one of two families of addresses that a host has, in the order in which they are tried.
+type family uint8
+
+const (
+	noFamily family = iota
+	firstFamily
+	secondFamily
+)
+
+// reached returns which of two families connects first, the first with a head start (RFC 8305, happy eyeballs); noFamily where neither does. An instance is the same by either, so the family is
 // decided once for an answer, off the loops, and every later connection is spared the race.
-func reached(ctx context.Context, first, second []netip.AddrPort) int {
+func reached(ctx context.Context, first, second []netip.AddrPort) family {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	won := make(chan int, 2)
+	won := make(chan family, 2)
 	failed := make(chan struct{})
 	go func() {
 		if connects(ctx, first) {
-			won <- 1
+			won <- firstFamily
 		}
 		close(failed)
 	}()
@@ -230,7 +239,7 @@ func reached(ctx context.Context, first, second []netip.AddrPort) int {
 		case <-ctx.Done():
 		}
 		if connects(ctx, second) {
-			won <- 2
+			won <- secondFamily
 		}
 	}()
 	select {
@@ -242,7 +251,7 @@ func reached(ctx context.Context, first, second []netip.AddrPort) int {
 		case which := <-won:
 			return which
 		default:
-			return 0
+			return noFamily
 		}
 	}
 }

@@ -369,8 +369,8 @@ func TestTheFamilyThatConnectsFirstIsUsed(t *testing.T) {
 	nobody := []netip.AddrPort{netip.MustParseAddrPort(closed.Addr().String())}
 	for _, c := range []struct {
 		first, second []netip.AddrPort
-		want          int
-	}{{here, here, 1}, {nobody, here, 2}, {here, nobody, 1}, {nobody, nobody, 0}} {
+		want          family
+	}{{here, here, firstFamily}, {nobody, here, secondFamily}, {here, nobody, firstFamily}, {nobody, nobody, noFamily}} {
 		if got := reached(t.Context(), c.first, c.second); got != c.want {
 			t.Errorf("first %v, second %v: %d", c.first, c.second, got)
 		}
