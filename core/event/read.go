@@ -48,12 +48,16 @@ func (c *Conn) read() { c.readOn(readsPerTurn) }
 
 // readOn is read within another bound.
 func (c *Conn) readOn(reads int) {
-	if c.layer != nil {
-		if !c.shaking {
-			c.readLayer()
-		}
-		return
+	switch {
+	case c.layer == nil:
+		c.readSocket(reads)
+	case !c.shaking:
+		c.readLayer()
 	}
+}
+
+// readSocket reads until the kernel has no more or the handler wants no more, and no more than that often.
+func (c *Conn) readSocket(reads int) {
 	for range reads {
 		if c.paused || c.eof {
 			return
@@ -74,22 +78,11 @@ func (c *Conn) readOn(reads int) {
 		switch {
 		case errno == unix.EINTR:
 			continue
-		case errno == unix.EAGAIN:
-			c.more = false
-			c.settle()
-			return
-		case errno != 0:
-			c.fail(fmt.Errorf("event: read: %w", errno))
-			return
-		case n == 0:
-			c.end()
+		case errno != 0 || n == 0:
+			c.readNothing(errno)
 			return
 		}
-		c.w += n
-		c.plenty = n >= plentyLeast
-		if n < len(window) && !c.shut {
-			c.more = false
-		}
+		c.noteRead(n, len(window))
 		c.handler.Data(c)
 		if c.closed {
 			return
@@ -100,6 +93,28 @@ func (c *Conn) readOn(reads int) {
 		}
 	}
 	c.loop.markReady(c)
+}
+
+// noteRead notes that so many bytes have come where there was room for so many: one that leaves room has emptied the socket.
+func (c *Conn) noteRead(n, room int) {
+	c.w += n
+	c.plenty = n >= plentyLeast
+	if n < room && !c.shut {
+		c.more = false
+	}
+}
+
+// readNothing handles a read that has brought no byte: there is none yet, or none will come any more.
+func (c *Conn) readNothing(errno unix.Errno) {
+	switch errno {
+	case 0:
+		c.end()
+	case unix.EAGAIN:
+		c.more = false
+		c.settle()
+	default:
+		c.fail(fmt.Errorf("event: read: %w", errno))
+	}
 }
 
 // end handles the end of what the kernel has. When a write has taken the socket's error away, a reset reads like an end in order, and must not be told as
