@@ -179,13 +179,8 @@ func (x *Exchange) begin(ended bool) {
 	x.readTime = x.worker.loop.Now() - x.start
 	x.noteRequest()
 	x.findClient()
-	if x.worker.server.short() {
-		x.fail(fault.New("begin", fault.Internal, fault.ShortOfMemory, nil))
-		return
-	}
-	limit := x.set.limits.body
-	if limit > 0 && x.req.Framing.Kind == codec.BodyLength && x.req.Framing.Length > limit {
-		x.fail(fault.New("read request head", fault.Downstream, fault.TooLarge, nil))
+	if err := x.admit(); err != nil {
+		x.fail(err)
 		return
 	}
 	x.snapshot = x.worker.server.snapshot.Load()
@@ -200,26 +195,27 @@ func (x *Exchange) begin(ended bool) {
 		x.fail(err)
 		return
 	}
-	// Before the plugins: what the client's Connection names must not take away a field that a plugin sets ("Connection: x-user"), and
-	// X-Forwarded-Host is the host that the client asked for, not the one that a plugin puts in its place.
-	x.noteUpgrade()
-	x.trailersWelcome = x.route.GRPC || hasToken(x.req.Header.GetID(codec.FieldTE), "trailers")
-	x.req.Header.StripHopByHop()
-	x.askUpgrade()
-	x.setForwarded()
-	x.tellOfClient()
+	x.prepareHead()
 	if v := x.filterRequest(); v.Action == plugin.Respond {
-		if refused := v.Reply.Fault(); refused != nil {
-			x.fail(refused)
-		} else {
-			x.reply(v.Reply)
-		}
+		x.respond(v.Reply)
 		return
 	}
 	if x.lastHop() {
 		return
 	}
 	x.forward()
+}
+
+// admit returns why the request is not even looked at; nil where it is.
+func (x *Exchange) admit() *fault.Error {
+	if x.worker.server.short() {
+		return fault.New("begin", fault.Internal, fault.ShortOfMemory, nil)
+	}
+	limit := x.set.limits.body
+	if limit > 0 && x.req.Framing.Kind == codec.BodyLength && x.req.Framing.Length > limit {
+		return fault.New("read request head", fault.Downstream, fault.TooLarge, nil)
+	}
+	return nil
 }
 
 // noteRequest keeps what the record says of the request.

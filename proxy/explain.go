@@ -75,6 +75,13 @@ func (w *worker) explain(head []byte, from netip.Addr) *Explanation {
 		e.Allow = slices.Clone(x.match.Allow)
 		return e
 	}
+	x.explainRoute(e)
+	return e
+}
+
+// explainRoute tells what comes behind the route: its plugins, and the node that would be asked.
+func (x *Exchange) explainRoute(e *Explanation) {
+	w := x.worker
 	e.Route = x.route
 	if every := x.snapshot.Plugins; every != nil {
 		e.Plugins = slices.Clone(every.Names())
@@ -88,5 +95,4 @@ func (w *worker) explain(head []byte, from netip.Addr) *Explanation {
 	if e.Node == nil {
 		e.Failed = fault.New("pick node", fault.Upstream, fault.NoHealthyNode, errNoNode)
 	}
-	return e
 }

@@ -64,6 +64,18 @@ func parseIP(b []byte) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// prepareHead makes of the client's head what goes upstream.
+func (x *Exchange) prepareHead() {
+	// Before the plugins: what the client's Connection names must not take away a field that a plugin sets ("Connection: x-user"), and
+	// X-Forwarded-Host is the host that the client asked for, not the one that a plugin puts in its place.
+	x.noteUpgrade()
+	x.trailersWelcome = x.route.GRPC || hasToken(x.req.Header.GetID(codec.FieldTE), "trailers")
+	x.req.Header.StripHopByHop()
+	x.askUpgrade()
+	x.setForwarded()
+	x.tellOfClient()
+}
+
 // setForwarded tells the node who asks and how: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and X-Real-IP. What the client wrote there is
 // replaced, unless it is a trusted proxy.
 func (x *Exchange) setForwarded() {

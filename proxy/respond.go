@@ -40,20 +40,31 @@ func (x *Exchange) responseHead() {
 		verdict = x.headVerdict()
 	}
 	x.try.Answered(verdict, x.worker.loop.Now())
-	if x.mayRetryStatus(status) || x.mayRetryCall() {
-		// Where nobody else is left, the node's own answer is better than one of ours.
-		if node := x.another(); node != nil && x.grantRetry() {
-			x.service.Stats.Outcome(x.worker.index, observe.OutcomeServerError)
-			x.dropCall()
-			x.awaitNothing()
-			x.askAgain(node, false)
-			return
-		}
+	if (x.mayRetryStatus(status) || x.mayRetryCall()) && x.retryAnswered() {
+		return
 	}
 	x.result = observe.OutcomeOK
 	if verdict >= 500 {
 		x.result = observe.OutcomeServerError
 	}
+	x.relay()
+}
+
+// retryAnswered asks another node in the place of the one that has answered, and reports whether it did: where nobody else is left, the node's own answer is better than one of ours.
+func (x *Exchange) retryAnswered() bool {
+	node := x.another()
+	if node == nil || !x.grantRetry() {
+		return false
+	}
+	x.service.Stats.Outcome(x.worker.index, observe.OutcomeServerError)
+	x.dropCall()
+	x.awaitNothing()
+	x.askAgain(node, false)
+	return true
+}
+
+// relay begins to hand the node's answer on: its head, or what plugins make of it.
+func (x *Exchange) relay() {
 	x.dropReplay()
 	x.state = stateRelaying
 	x.stripResponse()
@@ -178,6 +189,15 @@ func appendErrorBody(body []byte, kind *fault.Kind, id []byte) []byte {
 	return append(body, "\"}}\n"...)
 }
 
+// respond answers as a plugin says, with an error or an answer of its own.
+func (x *Exchange) respond(r *plugin.Reply) {
+	if refused := r.Fault(); refused != nil {
+		x.fail(refused)
+	} else {
+		x.reply(r)
+	}
+}
+
 // reply sends the answer of a plugin.
 func (x *Exchange) reply(r *plugin.Reply) {
 	x.beginOwn(r.Status)
@@ -268,6 +288,12 @@ func (x *Exchange) record() {
 			r.ClientCert = t.identity.subject
 		}
 	}
+	x.recordUpstream(&r)
+	x.worker.stats.Finish(&r)
+}
+
+// recordUpstream adds who was to serve the request, and why nobody has.
+func (x *Exchange) recordUpstream(r *observe.Record) {
 	if x.route != nil {
 		r.Route = x.route.Stats
 	}
@@ -280,5 +306,4 @@ func (x *Exchange) record() {
 	if x.failed != nil {
 		r.Flag, r.Code, r.Reason = x.failed.Kind.Flag, x.failed.Kind.Code, reason(x.failed)
 	}
-	x.worker.stats.Finish(&r)
 }
