@@ -231,17 +231,23 @@ func (w *work) change(c *Change) {
 		}
 		return
 	}
+	w.takeIn(kind, c, id)
+}
+
+// takeIn puts a value that is new in force, or remembers why it cannot be.
+func (w *work) takeIn(kind Kind, c *Change, id string) {
+	e := w.engine
 	problems, stack := guarded(func() problem.Problems { return w.store(kind, c, id) })
 	if len(problems) > 0 {
 		if kind == Routes {
 			delete(e.refused, id) // it was waiting for its turn, and is not wanted any more
 		}
-		e.refuse(c.Key, now.revision, problems, stack)
+		e.refuse(c.Key, c.ModRevision, problems, stack)
 		return
 	}
 	if _, bad := e.errors.byKey[c.Key]; bad {
 		e.errors.clear(c.Key)
-		e.options.Log.Info("resource is good again", "key", c.Key, "revision", now.revision)
+		e.options.Log.Info("resource is good again", "key", c.Key, "revision", c.ModRevision)
 	}
 }
 

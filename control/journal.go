@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -186,9 +187,27 @@ func (j *Journal) Undo(ctx context.Context, revision int64, key string) (*Undo, 
 	case len(records) == 0 || revision < records[len(records)-1].Revision-1:
 		return nil, fmt.Errorf("control: revision %d: %w", revision, ErrForgotten)
 	}
+	then, err := firstChanges(records, revision, key)
+	if err != nil {
+		return nil, err
+	}
+	if key != "" && len(then) == 0 {
+		if _, err := j.store.Get(ctx, key); err != nil { // one that is there has just not been changed
+			return nil, err
+		}
+	}
 	u := &Undo{LeftOut: make(map[string]string)}
-	then := make(map[string]RecordedChange) // the first change after the revision, by key
-	var order []string
+	for _, key := range slices.Sorted(maps.Keys(then)) {
+		if err := j.undoOne(ctx, u, then[key]); err != nil {
+			return nil, err
+		}
+	}
+	return u, nil
+}
+
+// firstChanges returns the first change of each resource, or of one alone, after a revision. The records are those of Records: the last one first.
+func firstChanges(records []Record, revision int64, key string) (map[string]RecordedChange, error) {
+	first := make(map[string]RecordedChange)
 	for _, r := range records {
 		if r.Revision <= revision {
 			break
@@ -197,27 +216,12 @@ func (j *Journal) Undo(ctx context.Context, revision int64, key string) (*Undo, 
 			return nil, fmt.Errorf("control: revision %d: %w: the record of revision %d cannot be read", revision, ErrForgotten, r.Revision)
 		}
 		for _, c := range r.Changes {
-			if key != "" && c.Key != key {
-				continue
+			if key == "" || c.Key == key {
+				first[c.Key] = c
 			}
-			if _, seen := then[c.Key]; !seen {
-				order = append(order, c.Key)
-			}
-			then[c.Key] = c
 		}
 	}
-	if key != "" && len(order) == 0 {
-		if _, err := j.store.Get(ctx, key); err != nil { // one that is there has just not been changed
-			return nil, err
-		}
-	}
-	slices.Sort(order)
-	for _, key := range order {
-		if err := j.undoOne(ctx, u, then[key]); err != nil {
-			return nil, err
-		}
-	}
-	return u, nil
+	return first, nil
 }
 
 // undoOne adds what undoes one change, and all after it.

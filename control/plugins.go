@@ -54,6 +54,14 @@ func (p Plugins) MarshalJSON() ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
+// path returns where in its route one of the plugins is written.
+func (p *Plugins) path(i int) string {
+	if p.ByName {
+		return problem.Index("plugins", i)
+	}
+	return problem.Key("plugins", p.List[i].Name)
+}
+
 // DecodeNode reads either form.
 func (p *Plugins) DecodeNode(n *strict.Node) (problems problem.Problems) {
 	add := func(at *strict.Node, path, text string) {
@@ -94,8 +102,7 @@ var standard = kindLookup{find: builtin.Find, known: builtin.Names}
 // instances builds the plugins of a route. Where the problems are not empty, what could be built has been closed again.
 func (r *Route) instances(kinds kindLookup) (made []plugin.Instance, problems problem.Problems) {
 	owner := make(map[*plugin.Kind]string)
-	defer func() {
-		// Also when Build panics: what was built before it must not leak.
+	defer func() { // also when Build panics: what was built before it must not leak
 		if e := recover(); e != nil {
 			closeAll(made)
 			panic(e)
@@ -105,14 +112,10 @@ func (r *Route) instances(kinds kindLookup) (made []plugin.Instance, problems pr
 		if slices.Contains(idle, one.Name) {
 			continue
 		}
-		at := problem.Key("plugins", one.Name)
-		if r.Plugins.ByName {
-			at = problem.Index("plugins", i)
-		}
+		at := r.Plugins.path(i)
 		kind := kinds.find(one.Name)
 		if kind == nil {
-			known := kinds.known()
-			problems.Add(at, "%q is not a plugin%s", one.Name, problem.DidYouMean(one.Name, known))
+			problems.Add(at, "%q is not a plugin%s", one.Name, problem.DidYouMean(one.Name, kinds.known()))
 			continue
 		}
 		if first, ok := owner[kind]; ok {
