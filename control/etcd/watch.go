@@ -28,16 +28,11 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 	// stream for each set of metadata, which this call sets: a progress request on any other context would go to another stream.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	silence := silentPeriods * s.options.ProgressPeriod
 	on := s.client.watching(conn)
 	defer on.leave()
-	impatience := time.AfterFunc(requestTimeout, cancel) // Watch returns only once the server has answered
-	// From the cursor itself, and not from behind it: a server says nothing of the progress of a watch that begins later than what is stored, so a store in which
-	// nothing happens would look like one that has gone. What is told twice is skipped.
-	changes := on.Watch(ctx, s.client.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(max(s.cursor, 1)),
-		clientv3.WithCreatedNotify(), clientv3.WithProgressNotify(), clientv3.WithFragment())
-	if !impatience.Stop() {
-		return errSilent
+	changes, err := s.begin(ctx, cancel, on)
+	if err != nil {
+		return err
 	}
 	nudge := make(chan struct{}, 1)
 	var asked sync.WaitGroup
@@ -48,9 +43,33 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 		stopAsking()
 		asked.Wait()
 	}()
-	ask := func() { tell(nudge) }
-	audits := s.newAudits(ctx, conn, ask)
+	audits := s.newAudits(ctx, conn, func() { tell(nudge) })
 	defer audits.stop()
+	return s.follow(ctx, conn, on, changes, audits)
+}
+
+// begin opens the watch. Where the server does not answer it ends the context of it.
+func (s *Source) begin(ctx context.Context, cancel context.CancelFunc, on watching) (clientv3.WatchChan, error) {
+	impatience := time.AfterFunc(requestTimeout, cancel) // Watch returns only once the server has answered
+	// From the cursor itself, and not from behind it: a server says nothing of the progress of a watch that begins later than what is stored, so a store in which
+	// nothing happens would look like one that has gone. What is told twice is skipped.
+	changes := on.Watch(ctx, s.client.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(max(s.cursor, 1)),
+		clientv3.WithCreatedNotify(), clientv3.WithProgressNotify(), clientv3.WithFragment())
+	if !impatience.Stop() {
+		return nil, errSilent
+	}
+	return changes, nil
+}
+
+// follow waits for whatever comes next, and returns why the watch ends. It stays in one piece, since two clocks run through all of it:
+//
+//	           silent for too long: errSilent
+//	watched ◄──────── any response ─────────────┐
+//	   │                                        │
+//	   └─ connected again ──► resumed ──────────┘
+//	                             └─ etcd answers, is where the watch is, and the watch says nothing: errBehind
+func (s *Source) follow(ctx context.Context, conn *connection, on watching, changes clientv3.WatchChan, audits *audits) error {
+	silence := silentPeriods * s.options.ProgressPeriod
 	watchdog := time.NewTimer(silence)
 	defer watchdog.Stop()
 	resumed := time.NewTimer(silence)
@@ -76,7 +95,7 @@ func (s *Source) watch(ctx context.Context, conn *connection) error {
 				s.lost(errLost) // the library tries to connect, and then goes on with the watch
 			}
 		case <-on.links.again:
-			ask() // the answer tells which cluster it has met
+			audits.nudge() // the answer tells which cluster it has met
 			audits.owe()
 			resumed.Reset(min(s.options.ProgressPeriod, resumedIn))
 		case <-resumed.C:
