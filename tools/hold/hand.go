@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/internal/network"
@@ -22,12 +23,15 @@ const (
 
 // hand is the connections of one process.
 type hand struct {
-	opt    *options
-	dialer *net.Dialer
-	conns  []net.Conn
+	opt      *options
+	dialer   *net.Dialer
+	patience time.Duration // for one answer
+	conns    []net.Conn
 }
 
-func newHand(opt *options) *hand { return &hand{opt: opt, dialer: network.From(opt.from)} }
+func newHand(opt *options) *hand {
+	return &hand{opt: opt, dialer: network.From(opt.from), patience: answerTime}
+}
 
 // hold implements holder.
 func (h *hand) hold(n int) (int, error) {
@@ -60,15 +64,20 @@ func (h *hand) close() {
 	}
 }
 
-// each does something n times, a few at once, and returns how often it went well and why not the first time that it did not. The reader is for the caller's use.
+// each does something n times, a few at once, and returns how often it went well and why not the first time that it did not. Once something has taken too long no more is begun: where nobody
+// answers any more, thousands would be waited for one after the other. The reader is for the caller's use.
 func each(n int, do func(i int, in *bufio.Reader) error) (good int, first error) {
 	var mu sync.Mutex // guards the results
+	var late atomic.Bool
 	var wg sync.WaitGroup
 	for k := range openers {
 		wg.Go(func() {
 			in := bufio.NewReader(nil)
-			for i := k; i < n; i += openers {
+			for i := k; i < n && !late.Load(); i += openers {
 				err := do(i, in)
+				if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+					late.Store(true)
+				}
 				mu.Lock()
 				if err == nil {
 					good++
@@ -101,7 +110,7 @@ func (h *hand) open(in *bufio.Reader) (net.Conn, error) {
 
 // askOn sends one request and reads its answer to the end, so that the connection is at rest afterwards.
 func (h *hand) askOn(c net.Conn, in *bufio.Reader) error {
-	if err := c.SetDeadline(time.Now().Add(answerTime)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(h.patience)); err != nil {
 		return err
 	}
 	request := "GET " + h.opt.target.RequestURI() + " HTTP/1.1\r\nHost: " + h.opt.target.Host + "\r\n"

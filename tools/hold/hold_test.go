@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -93,6 +94,29 @@ func TestItHoldsWhatItIsToldToHold(t *testing.T) {
 		if n := l.open.Load(); n != 0 {
 			t.Errorf("TLS %v: %d connections are left", secure, n)
 		}
+	}
+}
+
+// A gateway that takes connections and says nothing is not waited for by each of thousands in turn.
+func TestAGatewayThatDoesNotAnswerIsGivenUp(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	opt, err := parse([]string{"-from", "127.0.0.2", "http://" + ln.Addr().String() + "/"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHand(opt)
+	h.patience = 100 * time.Millisecond
+	var tried atomic.Int64
+	h.dialer.Control = func(string, string, syscall.RawConn) error {
+		tried.Add(1)
+		return nil
+	}
+	if n, err := h.hold(10 * openers); n != 0 || err == nil || tried.Load() > openers {
+		t.Errorf("%d are held, %v, %d were tried", n, err, tried.Load())
 	}
 }
 
