@@ -22,9 +22,15 @@ const firstIdle = 1000
 // spareWhileIdle is for what a gateway may open beside the idle connections: some to the origin, and the harness's questions.
 const spareWhileIdle = 64
 
-// idleSteps are the numbers of connections at which a rival is looked at: none, firstIdle, three between, and most.
+// idleSteps are the numbers of connections at which a rival is looked at: none, firstIdle, the quarters of most that are beyond, and most. They only grow: what is closed again leaves its memory behind.
 func idleSteps(most int) []int {
-	return []int{0, firstIdle, most / 4, most / 2, most * 3 / 4, most}
+	steps := []int{0, firstIdle}
+	for quarter := 1; quarter <= 4; quarter++ {
+		if n := most * quarter / 4; n > firstIdle {
+			steps = append(steps, n)
+		}
+	}
+	return steps
 }
 
 // idleStep is what a rival holds with so many idle connections.

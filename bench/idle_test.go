@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 )
 
@@ -24,6 +25,17 @@ func TestIdleConnectionsCostTheSlopeOfALine(t *testing.T) {
 	bent.Steps[3].Memory.RSS += 3 << 20
 	if l := bent.fit(rssOf); l.off < 2<<20 || l.off > 3<<20 {
 		t.Errorf("one step is 3 MiB off, and the line says %v", l.off)
+	}
+}
+
+// What is closed again leaves its memory behind, so no step has fewer connections than the one before, however few are asked for.
+func TestStepsOfIdleConnectionsOnlyGrow(t *testing.T) {
+	for most, want := range map[int][]int{
+		2 * firstIdle: {0, firstIdle, 1500, 2000}, 4 * firstIdle: {0, firstIdle, 2000, 3000, 4000}, 20_000: {0, firstIdle, 5000, 10_000, 15_000, 20_000},
+	} {
+		if got := idleSteps(most); !slices.Equal(got, want) {
+			t.Errorf("up to %d: %v, want %v", most, got, want)
+		}
 	}
 }
 
