@@ -41,6 +41,7 @@ type play struct {
 	t      *testing.T
 	pair   *testcert.Pair
 	scenes map[string]*scene
+	told   sync.Map // ids of the scenes of which the node has heard
 	once   sync.Once
 	failed chan struct{} // closed with the first thing that is wrong
 }
@@ -80,6 +81,15 @@ func (p *play) checkClient(s *scene, got heard, old bool, err error) {
 	if err := got.differs(s.answers(old), s.cut < 0); err != nil {
 		p.wrong(s, "client", err)
 	}
+}
+
+// heardAtNode notes what the node has heard of a scene, and fails the test where it hears of it a second time: nobody has asked for that.
+func (p *play) heardAtNode(s *scene, h heard) {
+	if _, twice := p.told.LoadOrStore(s.id, true); twice {
+		p.wrong(s, "node", errors.New("has heard of it twice"))
+		return
+	}
+	s.heard <- h
 }
 
 // checkNode fails the test where the node has heard anything else than it was meant to. Of a client that leaves it may have heard nothing.

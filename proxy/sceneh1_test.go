@@ -249,7 +249,7 @@ func (p *play) onNodeConnH1(conn net.Conn, r *bufio.Reader, s *scene, line, head
 		_, _ = io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 	}
 	h.read(s, reading(r, s.sleepy), head)
-	s.heard <- h
+	p.heardAtNode(s, h)
 	if s.leaves >= 0 && h.cut == nil {
 		p.wrong(s, "node", errors.New("what was given up looks whole"))
 	}

@@ -532,7 +532,7 @@ func (p *play) onNodeStream(stream *framedStream) {
 	if s.early >= 0 { // it may have come whole
 		h.cut = io.ErrUnexpectedEOF
 	}
-	s.heard <- h
+	p.heardAtNode(s, h)
 	if s.leaves >= 0 && h.cut == nil {
 		p.wrong(s, "node", errors.New("what was given up looks whole"))
 	}
