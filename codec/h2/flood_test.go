@@ -125,6 +125,24 @@ func TestPingsNowAndThenAreFine(t *testing.T) {
 	}
 }
 
+// Data that come in small pieces, since windows are opened by a few bytes at a time, pay for no update (CVE-2019-9511).
+func TestADribbleOfDataDoesNotPayForItsWindowUpdates(t *testing.T) {
+	p := newPeer(false)
+	p.feed(opening(getRequest(1)))
+	for range calmMost + 1 {
+		p.AppendDataHeader(nil, p.streams[1], updateWorth-1, false)
+		p.at = 0
+		if _, done := p.feed(frame(frameWindow, 0, 1, u32(updateWorth-1)...)); done {
+			if p.err != ErrCalm {
+				t.Error(p.err)
+			}
+			return
+		}
+		p.out.Reset()
+	}
+	t.Error("it goes on for ever")
+}
+
 // A download of which the client reads every frame, and updates both windows for it, is work, also where windows that are given back bit by bit have made the frames small.
 func TestWindowUpdatesOfADownloadAreFine(t *testing.T) {
 	for _, size := range []int{2 * updateWorth, usefulData, 1000} {
