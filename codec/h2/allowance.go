@@ -1,7 +1,7 @@
 package h2
 
 // allowance is what a peer may do that costs us work and itself nothing. There are two accounts; every frame that does no work is paid from calm, every
-// stream that is given up before its answer from resets. Useful work pays in, and the owner fills both up from time to time ([Conn.Refill]), so that a
+// stream that is given up before its answer from resets. Window updates are paid from calm where our data have not paid for them. Useful work pays in, and the owner fills both up from time to time ([Conn.Refill]), so that a
 // quiet connection may ping for ever and one under attack runs dry after a bounded number of frames.
 //
 //	CVE-2019-9511, -9517  window updates of one byte      calm: each is a frame, and the tiny DATA of ours that it asks for pays nothing in
@@ -16,6 +16,7 @@ package h2
 // A node has no accounts. It is not the gateway's attacker, and the calls of many clients would pay for one of it that cancels many.
 type allowance struct {
 	calm    int
+	updates int // of windows, that our data have paid for
 	resets  int
 	trusted bool // the peer is a node
 }
@@ -30,8 +31,9 @@ const (
 
 	usefulData = 512 // bytes of a DATA frame that pays in. One without data, or with padding and less, is paid for
 
-	// updateWorth is how many bytes of our data pay for one more window update. A client that gives back at once what each frame has taken is sent as little again, so that with several streams
-	// on one window frames become ever smaller, and it is not to blame: one of twice as much pays for both of its updates. The smaller ones of an attack pay nothing.
+	// updateWorth is how many bytes of our data pay for one more window update. They pay for nothing else: one SETTINGS can have every stream send a byte. A client that gives back at once what
+	// each frame has taken is sent as little again, so that with several streams on one window frames become ever smaller, and it is not to blame: one of twice as much pays for both of its
+	// updates. The smaller ones of an attack pay nothing.
 	updateWorth = 64
 )
 
@@ -41,6 +43,18 @@ func (a *allowance) refill() {
 
 // useful notes work: data or a head, in either direction.
 func (a *allowance) useful(n int) { a.calm = min(a.calm+n, calmMost) }
+
+// dataSent notes n bytes of our data.
+func (a *allowance) dataSent(n int) { a.updates = min(a.updates+n/updateWorth, calmMost) }
+
+// windowUpdate is idleFrame for one that data may have paid for.
+func (a *allowance) windowUpdate() *Error {
+	if a.updates > 0 {
+		a.updates--
+		return nil
+	}
+	return a.idleFrame()
+}
 
 // answered notes a stream that has come to a good end.
 func (a *allowance) answered() { a.resets = min(a.resets+1, resetsMost) }

@@ -143,6 +143,24 @@ func TestADribbleOfDataDoesNotPayForItsWindowUpdates(t *testing.T) {
 	t.Error("it goes on for ever")
 }
 
+// Data pay for the updates of the windows that they have taken up, and for no flood of anything else.
+func TestADownloadDoesNotPayForOtherFloods(t *testing.T) {
+	for name, other := range map[string][]byte{"PING": frame(framePing, 0, 0, make([]byte, 8)...), "SETTINGS": settings(4, 1), "PRIORITY": frame(framePriority, 0, 3, 0, 0, 0, 0, 1)} {
+		p := newPeer(false)
+		p.feed(opening(getRequest(1), frame(frameWindow, 0, 0, u32(1<<30)...), frame(frameWindow, 0, 1, u32(1<<30)...)))
+		rounds := 0
+		for done := false; !done && rounds <= calmMost; rounds++ {
+			p.AppendDataHeader(nil, p.streams[1], MaxFrame, false)
+			p.at = 0
+			_, done = p.feed(bytes.Repeat(other, 4))
+			p.out.Reset()
+		}
+		if p.err != ErrCalm {
+			t.Errorf("%s, four for each frame of data: %v after %d frames", name, p.err, rounds)
+		}
+	}
+}
+
 // A download of which the client reads every frame, and updates both windows for it, is work, also where windows that are given back bit by bit have made the frames small.
 func TestWindowUpdatesOfADownloadAreFine(t *testing.T) {
 	for _, size := range []int{2 * updateWorth, usefulData, 1000} {

@@ -173,7 +173,7 @@ func (c *Conn) takeWindow(h frameHeader, p []byte) (ev Event, err *Error) {
 		return ev, ErrFrameSize
 	}
 	n := int64(binary.BigEndian.Uint32(p) & maxWindow)
-	if err := c.idleFrame(); err != nil {
+	if err := c.windowUpdate(); err != nil {
 		return ev, err
 	}
 	if h.stream() == 0 {

@@ -26,7 +26,7 @@ func (c *Conn) AppendData(dst []byte, s *Stream, p []byte, end bool) []byte {
 func (c *Conn) AppendDataHeader(dst []byte, s *Stream, n int, end bool) []byte {
 	c.send -= int32(n)
 	s.send -= int32(n)
-	c.useful(n / updateWorth)
+	c.dataSent(n)
 	if n >= usefulData || end {
 		c.useful(2)
 	}
