@@ -383,19 +383,6 @@ func unwell(health string) string {
 	return "it is " + health
 }
 
-// over says why a node is held no longer, "" while it is. Only the goroutine of watch calls it.
-func (h *Holder) over(n *heldNode) string {
-	switch {
-	case time.Now().Before(n.until):
-		return ""
-	case !n.alone || time.Since(n.at) > h.options.most:
-		return "time is up"
-	case !n.asked && h.options.LeaseEnded != nil: // the store is out of reach, and nobody knows what else has ended
-		return ""
-	}
-	return "its lease alone has ended"
-}
-
 // ask asks the store whether the lease of a node has ended. Only the goroutine of watch touches what it notes in n.
 func (h *Holder) ask(n *heldNode) (ended bool, err error) {
 	ctx, cancel := context.WithTimeout(h.ctx, holdTimeout)

@@ -42,3 +42,16 @@ func (h *Holder) notAlone(comesBack func(*heldNode)) {
 		}
 	}
 }
+
+// over says why a node is held no longer, "" while it is. Only the goroutine of watch calls it.
+func (h *Holder) over(n *heldNode) string {
+	switch {
+	case time.Now().Before(n.until):
+		return ""
+	case !n.alone || time.Since(n.at) > h.options.most:
+		return "time is up"
+	case !n.asked && h.options.LeaseEnded != nil: // the store is out of reach, and nobody knows what else has ended
+		return ""
+	}
+	return "its lease alone has ended"
+}
