@@ -184,6 +184,16 @@ func TestAConnectionOverHTTP2AtRestFollowsItsService(t *testing.T) {
 	}
 }
 
+// Where no connection may rest any more, one that does ends at once.
+func TestConnectionsOverHTTP2ThatMayNotRestAnyMoreEnd(t *testing.T) {
+	g, n := poolGateway(t, func(*upstream.PoolConfig) {})
+	g.connect(t).wantGet("ok")
+	config, none := upstream.Config{Nodes: []upstream.NodeConfig{{Upstream: n.addr}}, HTTP2: true}, 0
+	config.Pool.MaxIdlePerWorker = &none
+	g.registry.Update("s", &config, nil)
+	testnet.Await(t, "the connection to end", func() bool { return n.open() == 0 })
+}
+
 // A connection that is opened before anybody asks rests as any other: as long as the service says, and only while nobody needs its place more.
 func TestAConnectionOverHTTP2ThatNobodyHasUsedRests(t *testing.T) {
 	g, _ := poolGateway(t, func(c *upstream.PoolConfig) { c.Preconnect, c.IdleTimeout = 1, unit.Duration(5*time.Second) })

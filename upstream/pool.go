@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -141,8 +142,14 @@ func (p *pool) fit(s *Service) {
 	for _, c := range slices.Clone(p.idle) {
 		c.fit(s)
 	}
-	for _, c := range slices.Clone(p.shared) {
-		if c.resting {
+	resting := slices.DeleteFunc(slices.Clone(p.shared), func(c *Conn) bool { return !c.resting })
+	slices.SortFunc(resting, func(a, b *Conn) int { return cmp.Compare(a.idleSince, b.idleSince) })
+	for i, c := range resting {
+		switch {
+		case !c.resting: // it ended, or was taken, when one before it ended
+		case i < len(resting)-s.pool.maxIdle:
+			c.retire()
+		default:
 			c.fit(s)
 		}
 	}
@@ -262,7 +269,7 @@ func (c *Conn) Discard() {
 	if c.gone {
 		return
 	}
-	c.gone = true
+	c.gone, c.resting = true, false
 	if c.open {
 		c.pool.stats.UpstreamClosed()
 	}
