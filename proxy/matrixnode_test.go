@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -224,12 +225,14 @@ func (s *nodeShim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	forget := context.AfterFunc(r.Context(), func() { c.Close() })
 	defer forget()
 	sent := make(chan bool, 1)
-	sending.Go(func() { sent <- sendText(c, r) })
+	var answered atomic.Bool // a node that has answered before the request was whole may keep the connection for nothing else
+	sending.Go(func() { sent <- sendText(c, r, &answered) })
 	for {
 		resp, err := http.ReadResponse(c.r, r)
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
+		answered.Store(resp.StatusCode >= 200)
 		// The end of an answer whose length is known comes with its last byte, as it does from most servers: a client of HTTP/1.1 has the whole answer by then, and may go on at once.
 		together := r.ContentLength == 0 && resp.ContentLength >= 0 && len(resp.Trailer) == 0
 		copyHead(w, resp, together && resp.ContentLength == 0)
@@ -303,8 +306,14 @@ func passAnswer(w http.ResponseWriter, resp *http.Response, together bool) {
 	}
 }
 
-// sendText writes a request as text, and reports whether all of it was.
-func sendText(c net.Conn, r *http.Request) bool {
+// sendText writes a request as text, and reports whether all of it was before it was answered.
+func sendText(c net.Conn, r *http.Request, answered *atomic.Bool) bool {
+	late := false
+	write := func(p string) bool {
+		late = late || answered.Load()
+		_, err := io.WriteString(c, p)
+		return err == nil
+	}
 	var head strings.Builder
 	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, r.RequestURI, r.Host)
 	for name, values := range r.Header {
@@ -318,7 +327,7 @@ func sendText(c net.Conn, r *http.Request) bool {
 	default: // net/http keeps the field
 		head.WriteString("\r\n")
 	}
-	if _, err := io.WriteString(c, head.String()); err != nil {
+	if !write(head.String()) {
 		return false
 	}
 	buf := make([]byte, 32<<10)
@@ -329,7 +338,7 @@ func sendText(c net.Conn, r *http.Request) bool {
 			if r.ContentLength < 0 {
 				p = fmt.Sprintf("%x\r\n%s\r\n", n, p)
 			}
-			if _, err := io.WriteString(c, p); err != nil {
+			if !write(p) {
 				return false
 			}
 		}
@@ -341,7 +350,7 @@ func sendText(c net.Conn, r *http.Request) bool {
 		}
 	}
 	if r.ContentLength >= 0 {
-		return true
+		return !late
 	}
 	end := "0\r\n"
 	for name, values := range r.Trailer {
@@ -349,6 +358,5 @@ func sendText(c net.Conn, r *http.Request) bool {
 			end += name + ": " + v + "\r\n"
 		}
 	}
-	_, err := io.WriteString(c, end+"\r\n")
-	return err == nil
+	return write(end+"\r\n") && !late
 }
