@@ -18,10 +18,8 @@
 package event
 
 import (
-	"fmt"
 	"log/slog"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -47,11 +45,6 @@ type Connect func(fd int, to unix.Sockaddr) error
 // source is what a slot of the loop holds: a connection, a listener or the mailbox.
 type source interface {
 	event(events uint32)
-}
-
-// failer is a source that can be given up after its handler has panicked.
-type failer interface {
-	fail(err error)
 }
 
 type slot struct {
@@ -282,45 +275,6 @@ func (l *Loop) flushGathered() {
 		}
 	}
 	l.flush() // where the ring has just broken
-}
-
-// step runs one step of the turn to its end, whatever the handlers do: one that panics loses its connection, and the step goes on behind it.
-func (l *Loop) step(f func()) {
-	for !l.survive(f) {
-	}
-	l.current = nil
-}
-
-// survive runs f and reports whether it returned. The cost of the recovery is paid once a step, not once an event.
-func (l *Loop) survive(f func()) (returned bool) {
-	defer func() {
-		if returned {
-			return
-		}
-		p := recover()
-		l.opts.Logger.Error("BUG: a handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		if l.opts.OnPanic != nil {
-			l.opts.OnPanic()
-		}
-		culprit := l.current
-		l.current = nil
-		if l.ring != nil && l.ring.prepared > 0 { // before its handler writes to, or closes, a connection for which a call is prepared
-			l.makeCalls()
-		}
-		if c, ok := culprit.(failer); ok {
-			// Its handler may be in no state to be called: then it is closed without a word.
-			defer func() {
-				if recover() != nil {
-					if c, ok := culprit.(*Conn); ok {
-						c.Close()
-					}
-				}
-			}()
-			c.fail(fmt.Errorf("event: handler panicked: %v", p))
-		}
-	}()
-	f()
-	return true
 }
 
 // Post runs f on the loop, soon. Any goroutine may call it. After Stop, f may never run.
