@@ -5,8 +5,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -29,6 +29,7 @@ type proxy struct {
 type upstream struct {
 	net.Conn
 	reader *bufio.Reader
+	writer *bufio.Writer // one write for a head: net/http writes field by field to what can take a byte, as netpoll's connections do
 }
 
 // client is what a connection of a client keeps between its requests.
@@ -84,7 +85,7 @@ func (p *proxy) exchange(cl *client, remote string) error {
 	if err != nil {
 		return err
 	}
-	if err := req.Write(up); err != nil {
+	if err := errors.Join(req.Write(up.writer), up.writer.Flush()); err != nil {
 		up.Close()
 		return err
 	}
@@ -94,11 +95,11 @@ func (p *proxy) exchange(cl *client, remote string) error {
 		return err
 	}
 	res.Header.Set("X-Request-Id", id)
-	if err := res.Write(cl.writer); err != nil {
+	if err := res.Write(cl.writer); err != nil { // it reads the body to its end, and closes it
 		up.Close()
 		return err
 	}
-	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.Close {
+	if res.Close {
 		up.Close()
 	} else {
 		p.release(up)
@@ -122,7 +123,7 @@ func (p *proxy) acquire() (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &upstream{conn, bufio.NewReader(conn)}, nil
+	return &upstream{conn, bufio.NewReader(conn), bufio.NewWriter(conn)}, nil
 }
 
 func (p *proxy) release(up *upstream) {
