@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"sluice/internal/testnet"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -77,11 +78,7 @@ func TestItHoldsWhatItIsToldToHold(t *testing.T) {
 				t.Errorf("TLS %v: %q is answered with %q, want %q", secure, step.line, got, step.answer)
 			}
 			now := func() []int64 { return []int64{l.from[2].Load(), l.from[3].Load(), l.from[4].Load()} }
-			for until := time.Now().Add(10 * time.Second); !slices.Equal(now(), step.from); time.Sleep(time.Millisecond) {
-				if time.Now().After(until) {
-					t.Fatalf("TLS %v: after %q there are %d connections, want %d", secure, step.line, now(), step.from)
-				}
-			}
+			testnet.Await(t, fmt.Sprintf("TLS %v: %d connections after %q", secure, step.from, step.line), func() bool { return slices.Equal(now(), step.from) })
 		}
 		wrong.Store(true)
 		for _, line := range []string{"ask", "5", "tea", "-1"} {
